@@ -1,0 +1,114 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// The pure turn: the seam between the runtime, which moves events and commits
+/// effects, and a bot's behaviour, which only sees a `chat<State>*`. Nothing
+/// here does I/O, reads a clock or starts a thread.
+namespace troupe::detail {
+
+/// One thing to turn, as it stands in the journal (or the timer table).
+struct turn_event {
+  enum class source : std::uint8_t { update, notice, outcome, timer };
+
+  source from = source::update;
+  std::shared_ptr<const std::string> body;  ///< never null
+  std::string name;                ///< of the timer
+  std::int64_t accepted_ms = 0;    ///< wall time of acceptance
+};
+
+/// All that a turn may depend on besides its event and its record, so that a
+/// rerun gives the same result.
+struct turn_scene {
+  std::int64_t now_ms = 0;   ///< wall time of this attempt
+  std::uint64_t seed = 0;    ///< derived from the event: same at every attempt
+};
+
+struct wanted_call {
+  std::string method;
+  std::string body;             ///< parameters, a JSON object
+  std::string label;            ///< `.as(...)`, or empty
+  std::string target;           ///< edits: the label they edit, or empty
+  bool at_most_once = false;
+  bool reply = false;           ///< answers the update of its own chat
+};
+
+struct wanted_timer {
+  std::string name;
+  std::int64_t due_ms = 0;      ///< wall time
+  std::string body;
+};
+
+struct wanted_notice {
+  std::int64_t chat = 0;
+  std::string text;
+};
+
+/// What a turn wants done; nothing of it has happened yet.
+struct effects {
+  std::optional<std::string> state;  ///< JSON, if it changed; "" clears it
+  std::optional<std::string> mode;   ///< if it changed
+  std::optional<std::string> memo;   ///< if it changed
+  std::optional<std::int64_t> expires_ms;  ///< state's end, wall time
+  std::vector<wanted_call> calls;
+  std::vector<wanted_timer> timers;
+  std::vector<std::string> cancelled;
+  std::vector<wanted_notice> notices;
+};
+
+/// The end of one attempt.
+struct turn_result {
+  enum class end : std::uint8_t {
+    done,       ///< turned; `wanted` is what to commit
+    unhandled,  ///< no handler took it; `wanted` is empty but for the memo
+    stale,      ///< past its useful life, not turned
+    repeated,   ///< the same press within 2 s, not turned
+    threw,      ///< a handler threw: `error` says what; nothing wanted
+  };
+  end how = end::done;
+  std::string kind;       ///< for logs: "text_message", "command", "timer", ...
+  std::string error;
+  effects wanted;
+  /// From my_chat_member and messages of a private chat, for the audience.
+  std::string language;
+  enum class standing : std::uint8_t { same, active, blocked };
+  standing audience = standing::same;
+};
+
+/// One chat's behaviour and state, alive between turns.
+/// **Threads**: one at a time.
+class live_chat {
+ public:
+  virtual ~live_chat() = default;
+
+  /// Takes over a record. Empty strings are a chat without one.
+  /// @throws std::exception if the state does not fit its type (the text names
+  /// the member) or the mode is unknown.
+  virtual void load(std::string_view state, std::string_view mode,
+                    std::string_view memo) = 0;
+
+  /// Turns one event. Never throws. Unless it ended as `done`, the state is
+  /// what it was before. A `done` that can't be committed is undone by `load`.
+  virtual turn_result run(const turn_event& what, const turn_scene& scene) = 0;
+};
+
+/// What `bot<State>` is to the runtime.
+class bot_base {
+ public:
+  virtual ~bot_base() = default;
+  /// @param key the written chat key ("42", "-1001", "poll:7")
+  /// @param id the chat's id, for replies; 0 where a key has none
+  virtual std::unique_ptr<live_chat> spawn(std::string key,
+                                           std::int64_t id) const = 0;
+};
+
+/// Runs a bot's whole program: configuration, command line, everything.
+/// @returns the exit code (0, 1, 2 usage, 78 configuration)
+int run_program(int argc, char** argv, std::shared_ptr<const bot_base> bot);
+
+}  // namespace troupe::detail

@@ -1,0 +1,104 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/callback.hpp"
+#include "core/clock.hpp"
+#include "core/metrics.hpp"
+#include "http/client.hpp"
+#include "http/http.hpp"
+#include "http/server.hpp"
+#include "store/store.hpp"
+#include "troupe/detail/turn.hpp"
+
+/// The runtime: everything between the sockets and the store. The only module
+/// that knows CAF; no CAF type shows in this header.
+namespace troupe::actors {
+
+struct limit_options {
+  unsigned global_per_second = 30;  ///< 0: none. TELEGRAM.md 59
+  unsigned chat_per_second = 1;     ///< private chats; 0: none
+  unsigned group_per_minute = 20;   ///< groups and channels; 0: none
+  unsigned bulk_per_second = 20;    ///< campaigns' share of the global budget
+  /// A call without an answer yet is taken to have arrived this long after it
+  /// left, at the latest; an answered one by its answer.
+  milliseconds margin{250};
+  bool count_replies = true;        ///< replies spend the global budget
+};
+
+struct turn_options {
+  unsigned threads = 0;             ///< 0: as many as cores
+  unsigned max_threads = 64;        ///< stand-ins for blocked ones included
+  unsigned attempts = 3;            ///< then a dead letter
+  milliseconds backoff{200};        ///< doubles per attempt, +-25 % jitter
+  milliseconds deadline{10'000};    ///< over it a handler is reported
+};
+
+struct send_options {
+  unsigned senders = 4;             ///< sender actors
+  milliseconds timeout{20'000};     ///< of a call; >= 15 s, TELEGRAM.md 66
+  milliseconds retry_first{500};    ///< doubles up to `retry_max`
+  milliseconds retry_max{30'000};
+};
+
+struct node_options {
+  std::string name = "node";
+  std::string bot_token;
+  std::string bot_username;         ///< for "/start@name"; may be empty
+  std::string webhook_secret;       ///< empty: not asked for
+  std::string webhook_path = "/webhook";
+  bool poll = false;                ///< getUpdates instead of the webhook
+  milliseconds poll_timeout{50'000};
+  limit_options limits;
+  turn_options turns;
+  send_options sending;
+  milliseconds chat_idle{60'000};   ///< then a chat actor is passivated
+  std::size_t max_pending = 20'000; ///< accepted, waiting in memory; over it 503
+  unsigned workers = 0;             ///< CAF's; 0: as many as cores
+  const clock* time = &system_clock();
+};
+
+/// One running node. **Threads**: any, but for start and stop.
+/// **Lifetime**: the store, the loop and the client outlive it.
+class node {
+ public:
+  /// Claims the shards, replays journal and outbox, starts the actors. Blocks
+  /// until ready to accept.
+  /// **Errors**: what the store says.
+  static result<std::unique_ptr<node>> start(
+      node_options how, std::shared_ptr<const detail::bot_base> bot,
+      store::backend& store, http::loop& loop, http::client& telegram,
+      metrics::registry& into);
+  ~node();
+
+  /// One request to the webhook listener, answered when durable. Anything but
+  /// a good POST to the webhook path is answered at once.
+  void webhook(http::request&& what, http::responder answer);
+
+  /// True while it accepts: started, leases held, store healthy, not draining.
+  bool ready() const noexcept;
+
+  /// Stops accepting, finishes turns in progress, settles calls in flight,
+  /// gives the leases up. Blocks until done or `deadline` passed; what is left
+  /// stays in the store. True if nothing was cut short.
+  bool drain(milliseconds deadline);
+
+  /// `/stats` and `/stats/chats/<key>` as JSON. `errc::not_found` for a chat
+  /// that has no record; `errc::timed_out` if the actors are stuck.
+  void stats(callback<std::string> done);
+  void chat_stats(chat_key key, callback<std::string> done);
+
+  /// Moves dead letters back to their chats and wakes them.
+  void retry(std::vector<dead_letter_id> which, callback<std::size_t> done);
+
+  struct impl;
+
+ private:
+  explicit node(std::unique_ptr<impl> p);
+  std::unique_ptr<impl> impl_;
+};
+
+}  // namespace troupe::actors

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "core/clock.hpp"
+#include "core/result.hpp"
+#include "http/http.hpp"
+#include "http/loop.hpp"
+
+namespace troupe::http {
+
+/// `https://host[:port][/prefix]`, taken apart.
+struct origin {
+  bool tls = false;
+  std::string host;
+  std::uint16_t port = 80;
+  std::string prefix;  ///< path prefix without trailing '/'
+};
+
+/// **Errors**: `errc::bad_input`; the text names what is wrong, never the path.
+result<origin> parse_origin(std::string_view url);
+
+/// Why a call got no response.
+struct failure {
+  error what;
+  /// True if any byte of the request may have reached the peer: the call may
+  /// have been carried out. False: certainly not, a repeat is safe.
+  bool maybe_sent = false;
+};
+
+struct client_options {
+  std::size_t max_connections = 1024;  ///< per client; calls over it wait
+  std::size_t max_waiting = 100'000;   ///< calls; over it: `errc::unavailable`
+  milliseconds connect_timeout{10'000};///< DNS, TCP and TLS together
+  milliseconds idle_timeout{30'000};   ///< a pooled connection is closed after
+  std::size_t max_body = 64 << 20;     ///< bytes of a response
+  std::string ca_file;                 ///< PEM; empty: the system's
+  bool verify = true;                  ///< false only for tests
+};
+
+/// An HTTP/1.1 client for one origin, with a keep-alive pool.
+/// A pooled connection that the peer closed before any byte of an answer is
+/// retried once on a fresh one only if no byte of the request was written or
+/// the method is GET/HEAD; otherwise it is a failure with `maybe_sent`.
+/// **Threads**: any. Callbacks run on the loop's thread.
+class client {
+ public:
+  using answer = std::function<void(boost::system::result<response, failure>)>;
+
+  /// **Errors**: `errc::bad_input` for a CA file that can't be read.
+  static result<std::unique_ptr<client>> make(loop& on, origin to,
+                                              client_options how = {});
+  ~client();
+
+  /// Sends `what` (its target is prefixed with the origin's prefix) and calls
+  /// `done` once, within `timeout` of the call's start on a connection plus
+  /// `connect_timeout`.
+  void send(request what, milliseconds timeout, answer done);
+
+  /// Connections open now, calls in flight, calls waiting for a connection.
+  struct load {
+    std::size_t connections = 0, in_flight = 0, waiting = 0;
+  };
+  load now() const noexcept;
+
+  /// Fails what waits and what is in flight (`errc::cancelled`) and closes.
+  /// No callback runs after it returned (from outside the loop).
+  void close();
+
+  struct impl;
+
+ private:
+  explicit client(std::shared_ptr<impl> p);
+  std::shared_ptr<impl> impl_;
+};
+
+}  // namespace troupe::http
+
+namespace boost::system {
+[[noreturn]] inline void throw_exception_from_error(
+    const troupe::http::failure& f, const boost::source_location&) {
+  throw troupe::bad_result{f.what};
+}
+}  // namespace boost::system

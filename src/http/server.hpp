@@ -1,0 +1,81 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "core/clock.hpp"
+#include "core/result.hpp"
+#include "http/http.hpp"
+#include "http/loop.hpp"
+
+namespace troupe::http {
+
+struct server_options {
+  std::string address = "127.0.0.1";
+  std::uint16_t port = 0;              ///< 0: any free one, see `port()`
+  std::size_t max_header = 16 * 1024;  ///< bytes; over it: 431
+  std::size_t max_body = 4 << 20;      ///< bytes; over it: 413
+  std::size_t max_connections = 2048;  ///< over it: accepted and closed
+  milliseconds header_timeout{10'000}; ///< from first byte to end of header
+  milliseconds body_timeout{30'000};   ///< from end of header to end of body
+  milliseconds idle_timeout{90'000};   ///< keep-alive without a request
+  milliseconds write_timeout{30'000};  ///< for a slow reader of the answer
+  std::string certificate_file;        ///< PEM chain; empty: plain HTTP
+  std::string key_file;                ///< PEM
+  /// Called with what was received before it is given up (400, 413, 431, 408,
+  /// TLS failures): for a count and a log line.
+  std::function<void(unsigned status)> on_reject;
+};
+
+/// Answers one request, once, from any thread. Copyable; all copies are one.
+/// Answering a request whose peer is gone does nothing. If the last copy goes
+/// without an answer, 500 is sent.
+class responder {
+ public:
+  struct exchange;
+  explicit responder(std::shared_ptr<exchange> x) : exchange_{std::move(x)} {}
+  void operator()(response answer) const;
+  /// Server-sent events and other endless bodies: sends the header (with
+  /// chunked encoding) and keeps the connection. False from `send_chunk` once
+  /// the peer is gone or more than 1 MiB waits unsent.
+  void start_stream(response header) const;
+  bool send_chunk(std::string data) const;
+  void end_stream() const;
+
+ private:
+  std::shared_ptr<exchange> exchange_;
+};
+
+/// Takes one request. Runs on the loop's thread: it must not block. `answer`
+/// may be called later from any thread.
+using handler = std::function<void(request&& what, responder answer)>;
+
+/// An HTTP/1.1 server with keep-alive, limits and optional TLS (1.2+).
+/// HEAD and Expect: 100-continue are handled; pipelined requests are answered
+/// in order; gzip and deflate request bodies are taken up to `max_body`.
+class server {
+ public:
+  /// **Errors**: `errc::conflict` for an address in use, `errc::bad_input` for
+  /// an address, certificate or key that can't be used.
+  static result<std::unique_ptr<server>> listen(loop& on, server_options how,
+                                                handler take);
+  ~server();
+
+  std::uint16_t port() const noexcept;
+  std::size_t connections() const noexcept;
+
+  /// Stops accepting connections; requests in progress are answered with
+  /// `Connection: close`, idle connections are closed.
+  void drain();
+  /// Closes everything. Idempotent; the destructor calls it. No handler runs
+  /// after it returned (from outside the loop).
+  void close();
+
+  struct impl;
+
+ private:
+  explicit server(std::shared_ptr<impl> p);
+  std::shared_ptr<impl> impl_;
+};
+
+}  // namespace troupe::http

@@ -1,0 +1,394 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/callback.hpp"
+#include "core/clock.hpp"
+#include "core/ids.hpp"
+
+/// The store contract. This page is its manual; `tests/store/contract.hpp` is
+/// its proof, and every backend passes it.
+///
+/// **Threads**: every call may come from any thread. Callbacks run on a thread
+/// of the store, one at a time per store; they must not block or throw, and
+/// may call the store again.
+///
+/// **Order**: calls made by one thread take effect in the order they were
+/// made. A call that was answered is visible to every call made after.
+///
+/// **Durability**: a call that was answered without error is durable as far as
+/// the backend can (see each). Calls that wait together share one group
+/// commit.
+///
+/// **Errors** of every call, besides what it lists:
+/// - `errc::unavailable`: nothing was done; it may work later.
+/// - `errc::unknown_outcome`: it may or may not have been done. Every write of
+///   this contract may be repeated as it was: see **Repeat** at each.
+/// - `errc::cancelled`: the store is closing; nothing was done.
+/// - `errc::corrupt`: stored data does not make sense; a person must look.
+namespace troupe::store {
+
+/// A payload that travels from the socket to the store and on to a chat
+/// without being copied.
+using payload = std::shared_ptr<const std::string>;
+
+inline payload make_payload(std::string text) {
+  return std::make_shared<const std::string>(std::move(text));
+}
+
+/// Accepted updates are remembered this long, so that a redelivery changes
+/// nothing: Telegram keeps an update for at most 24 h (TELEGRAM.md 23).
+constexpr auto dedup_window = std::chrono::hours{25};
+
+// -- accept -------------------------------------------------------------------
+
+/// An update as it came in.
+struct arrival {
+  update_id id;
+  chat_key key;
+  payload body;       ///< the update's JSON, byte for byte
+  wall_time at;       ///< when we received it
+};
+
+/// What became of one arrival.
+struct receipt {
+  bool fresh = false;  ///< false: seen before within the window, not appended
+  shard_id shard;
+  seq_no seq;          ///< its place in the shard's journal; 0 if not fresh
+};
+
+// -- journal ------------------------------------------------------------------
+
+/// What a journal entry is.
+enum class entry_kind : std::uint8_t {
+  update = 0,   ///< `body` is the update's JSON
+  notice = 1,   ///< `body` is JSON {"from": "<chat key>", "text": "..."}
+  outcome = 2,  ///< `body` is the JSON event of a labelled call
+};
+
+/// One accepted, not yet acknowledged thing to turn.
+struct entry {
+  seq_no seq;
+  entry_kind type = entry_kind::update;
+  chat_key key;
+  update_id id;          ///< of the update; 0 otherwise
+  wall_time accepted_at;
+  payload body;
+};
+
+// -- ownership ----------------------------------------------------------------
+
+/// Proof of ownership that every owner's write carries.
+struct lease {
+  shard_id shard;
+  epoch term;      ///< grows by one at every claim
+  seq_no tail;     ///< last sequence appended when the answer was made
+};
+
+// -- chat records -------------------------------------------------------------
+
+/// The latest call a chat committed under a label.
+struct label {
+  std::string name;
+  call_id call;
+  std::int64_t message_id = 0;  ///< 0 until the call is settled as sent
+};
+
+/// What is kept for one chat.
+struct chat_record {
+  chat_key key;
+  std::uint64_t version = 0;  ///< grows by one with every commit; 0: no record
+  std::string state;          ///< JSON; empty: none yet, or cleared
+  std::string mode;           ///< empty: the bot's first mode
+  std::string memo;           ///< the runtime's own, opaque to the store
+  std::vector<label> labels;
+};
+
+// -- commit -------------------------------------------------------------------
+
+/// What may happen to a call whose outcome is unknown.
+enum class call_policy : std::uint8_t {
+  resend = 0,        ///< repeated until the outcome is known
+  at_most_once = 1,  ///< never repeated
+};
+
+/// One committed Bot API call.
+struct call {
+  call_id id;               ///< allocated by the owner, ascending
+  chat_key from;            ///< whose turn committed it
+  chat_key to;              ///< the chat it goes to: its lane
+  std::string method;       ///< e.g. "sendMessage"
+  payload body;             ///< its parameters, a JSON object
+  std::string label;        ///< empty: no label
+  std::string target;       ///< edits: the label whose message they edit
+  call_policy policy = call_policy::resend;
+  bool reply = false;       ///< answers an update of `to` itself
+  bool bulk = false;        ///< a campaign's; goes under interactive calls
+  bool attempted = false;   ///< `at_most_once` only: an attempt was recorded
+  wall_time at;             ///< when the turn committed
+};
+
+/// A durable timer: one per (chat key, name).
+struct timer {
+  chat_key key;
+  std::string name;
+  wall_time due;
+  std::string body;  ///< JSON or empty, handed back when it fires
+};
+
+/// A text for another chat, appended to its journal by the commit.
+struct notice {
+  chat_key to;
+  std::string text;
+};
+
+/// The chat's standing for broadcasts.
+enum class audience_status : std::uint8_t { active, blocked, gone, migrated };
+
+struct audience_change {
+  chat_key key;
+  audience_status status = audience_status::active;
+  std::string language;  ///< empty: unchanged
+};
+
+/// What one turn leaves behind: all of it, or nothing.
+struct turn {
+  chat_key key;
+  std::uint64_t version = 0;  ///< of the record it was turned on
+
+  // What it acknowledges: a journal entry, or else a timer.
+  seq_no seq;                 ///< 0: acknowledges `fired`
+  std::optional<timer> fired;
+
+  std::optional<std::string> state;  ///< new state; absent: unchanged
+  std::optional<std::string> mode;
+  std::optional<std::string> memo;
+  std::optional<wall_time> expires;  ///< the state is swept after this
+  std::vector<call> calls;
+  std::vector<timer> set;            ///< replaces timers of the same name
+  std::vector<std::string> cancel;   ///< names of timers to remove
+  std::vector<notice> notices;
+  std::vector<audience_change> audience;
+  std::optional<std::string> dead;   ///< error: the entry becomes a dead letter
+};
+
+/// What became of one turn.
+struct turn_receipt {
+  enum class status : std::uint8_t {
+    committed,
+    /// What it acknowledges is not there: the turn was committed before (the
+    /// record's version is past `turn.version`), or its timer was replaced.
+    /// Nothing was changed.
+    stale,
+  };
+  status outcome = status::committed;
+  /// Entries that the turn's notices appended, in the order of `notices`.
+  std::vector<entry> appended;
+};
+
+// -- settle -------------------------------------------------------------------
+
+enum class call_outcome : std::uint8_t {
+  sent,       ///< Telegram accepted it
+  failed,     ///< Telegram refused it for good
+  unknown,    ///< given up without knowing (at_most_once)
+  collapsed,  ///< an edit that a later edit of the same message replaced
+  attempting, ///< not final: marks an at_most_once call before it leaves
+};
+
+struct settlement {
+  call_id id;
+  call_outcome outcome = call_outcome::sent;
+  chat_key from;             ///< of the call
+  chat_key to;               ///< of the call
+  std::string label;         ///< of the call
+  std::int64_t message_id = 0;  ///< what it sent, if a message
+  payload event;             ///< labelled: appended to `from`'s journal
+  wall_time spent_at;        ///< when it was last sent; groups remember it
+  std::uint16_t spent = 0;   ///< messages it counted as; 0: never left
+  std::optional<audience_change> audience;
+};
+
+/// A group's recent spending, for its limiter after a restart.
+struct spending {
+  chat_key to;
+  wall_time at;
+  std::uint16_t messages = 1;
+};
+
+/// Spending of groups is remembered this long: their limit is per minute.
+constexpr auto spending_window = std::chrono::seconds{60};
+
+// -- dead letters -------------------------------------------------------------
+
+struct dead_letter {
+  dead_letter_id id;
+  shard_id shard;
+  entry_kind type = entry_kind::update;
+  chat_key key;
+  update_id update;
+  wall_time accepted_at;
+  wall_time died_at;
+  std::string error;
+  payload body;
+};
+
+/// An audience member.
+struct member {
+  chat_key key;
+  audience_status status = audience_status::active;
+  std::string language;
+  wall_time first_seen;
+  wall_time last_seen;
+};
+
+/// Depths and sizes, for people.
+struct figures {
+  std::uint64_t journal = 0;       ///< accepted, not acknowledged
+  std::uint64_t outbox = 0;        ///< committed, not settled
+  std::uint64_t timers = 0;
+  std::uint64_t chats = 0;
+  std::uint64_t dead_letters = 0;
+  std::uint64_t bytes = 0;         ///< of the file(s), or estimated
+  std::uint64_t free_bytes = 0;    ///< of those, reusable
+};
+
+// -- the contract -------------------------------------------------------------
+
+class backend {
+ public:
+  virtual ~backend() = default;
+
+  /// Fixed when the store was created.
+  virtual std::uint16_t shards() const noexcept = 0;
+
+  /// True if no other process can hold leases while this one is open: leases
+  /// then never expire.
+  virtual bool exclusive() const noexcept = 0;
+
+  /// Appends each arrival to its shard's journal with the next sequence,
+  /// unless its id was accepted within `dedup_window` (or stands earlier in
+  /// the batch). All or nothing. Receipts are in the order of the batch.
+  /// **Order**: arrivals that share one group commit, of this call or of
+  /// several, are appended in update id order.
+  /// **Repeat**: the repeated ones are answered as not fresh.
+  virtual void accept(std::vector<arrival> batch,
+                      callback<std::vector<receipt>> done) = 0;
+
+  /// Takes the shards that nobody else holds, for `ttl`; the answer lists
+  /// those taken, each with its new epoch.
+  /// **Repeat**: claims again, with a higher epoch.
+  virtual void claim(std::vector<shard_id> wanted, std::string node,
+                     milliseconds ttl, callback<std::vector<lease>> done) = 0;
+
+  /// Prolongs leases; the answer lists those still held, with fresh tails.
+  virtual void renew(std::vector<lease> held, milliseconds ttl,
+                     callback<std::vector<lease>> done) = 0;
+
+  /// Gives leases up. What is not held any more is skipped.
+  virtual void release(std::vector<lease> held, callback<> done) = 0;
+
+  /// Journal entries of a shard with a sequence above `after`, ascending, at
+  /// most `limit`.
+  virtual void backlog(shard_id shard, seq_no after, std::size_t limit,
+                       callback<std::vector<entry>> done) = 0;
+
+  /// The named entries that are still there, ascending.
+  virtual void entries(shard_id shard, std::vector<seq_no> wanted,
+                       callback<std::vector<entry>> done) = 0;
+
+  /// Records in the order of `keys`; `version` 0 where there is none.
+  virtual void load(std::vector<chat_key> keys,
+                    callback<std::vector<chat_record>> done) = 0;
+
+  /// Commits turns of one shard, each of them whole or not at all; all keys
+  /// belong to the lease's shard. Labelled calls become the latest of their
+  /// label. Receipts are in the order of `turns`.
+  /// **Errors**: `errc::fenced` if the lease's epoch is not the current one:
+  /// nothing was done.
+  /// **Repeat**: `turn_receipt::status::stale` for what was done; reload the
+  /// record and compare its version with `turn.version` to tell.
+  virtual void commit(lease held, std::vector<turn> turns,
+                      callback<std::vector<turn_receipt>> done) = 0;
+
+  /// Unsettled calls of a shard with an id above `after`, ascending, at most
+  /// `limit`.
+  virtual void outbox(shard_id shard, call_id after, std::size_t limit,
+                      callback<std::vector<call>> done) = 0;
+
+  /// The named calls that are not settled, ascending.
+  virtual void calls(shard_id shard, std::vector<call_id> wanted,
+                     callback<std::vector<call>> done) = 0;
+
+  /// Records outcomes. Final ones remove the call, put the message id of a
+  /// sent one under its label (if this call is still the label's latest), and
+  /// append its event to the journal, in one step. The answer has one element
+  /// per outcome: the appended entry, or nothing.
+  /// **Errors**: `errc::fenced`, as for `commit`.
+  /// **Repeat**: a call that is not there is skipped.
+  virtual void settle(lease held, std::vector<settlement> outcomes,
+                      callback<std::vector<std::optional<entry>>> done) = 0;
+
+  /// What groups spent since `since` (at most `spending_window` ago).
+  virtual void spent(wall_time since, callback<std::vector<spending>> done) = 0;
+
+  /// Timers of the given shards due at `now`, earliest first, at most `limit`,
+  /// and when the next one after those is due. They stay until a turn
+  /// acknowledges them.
+  struct due_timers {
+    std::vector<timer> due;
+    std::optional<wall_time> next;
+  };
+  virtual void due(std::vector<shard_id> shards, wall_time now,
+                   std::size_t limit, callback<due_timers> done) = 0;
+
+  /// Timers of one chat, by name.
+  virtual void timers(chat_key key, callback<std::vector<timer>> done) = 0;
+
+  /// Dead letters with an id above `after`, ascending, at most `limit`.
+  virtual void dead_letters(dead_letter_id after, std::size_t limit,
+                            callback<std::vector<dead_letter>> done) = 0;
+
+  /// Moves dead letters back to the end of their journals, in id order, in one
+  /// step. The answer lists the appended entries; ids that are not there are
+  /// skipped.
+  virtual void retry(std::vector<dead_letter_id> which,
+                     callback<std::vector<entry>> done) = 0;
+
+  /// Removes dead letters for good; the answer is how many there were.
+  virtual void drop(std::vector<dead_letter_id> which,
+                    callback<std::size_t> done) = 0;
+
+  /// Members of the audience with a key above `after`, ascending.
+  virtual void audience(std::optional<chat_key> after, std::size_t limit,
+                        callback<std::vector<member>> done) = 0;
+
+  virtual void stats(callback<figures> done) = 0;
+
+  /// Stops taking calls, answers those that wait, and closes. Later calls are
+  /// answered with `errc::cancelled`. Blocks until done; idempotent. The
+  /// destructor closes.
+  virtual void close() = 0;
+};
+
+/// How to open a store.
+struct options {
+  std::string url = "sqlite:./troupe.db";  ///< or `memory:`
+  std::uint16_t shards = 128;  ///< used at creation; must fit what is there
+  const clock* time = &system_clock();
+  bool synchronous_full = true;  ///< sqlite: fsync at every group commit
+};
+
+/// Opens or creates the store that `url` names.
+/// **Errors**: `errc::bad_input` for a URL nobody understands;
+/// `errc::conflict` if another instance holds it; `errc::corrupt` if it is not
+/// a store of ours or damaged (it is left as it was); `errc::incompatible` for
+/// another format version or shard count; `errc::unavailable` if it can't be
+/// opened or created (path, permissions, disk).
+result<std::unique_ptr<backend>> open(const options& how);
+
+}  // namespace troupe::store
