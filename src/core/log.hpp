@@ -17,7 +17,8 @@ class field {
   field(std::string_view key, int n) : field{key, std::int64_t{n}} {}
   field(std::string_view key, unsigned n) : field{key, std::int64_t{n}} {}
   field(std::string_view key, std::uint64_t n)
-      : field{key, static_cast<std::int64_t>(n)} {}
+      : key_{key}, type_{type::natural}, number_{static_cast<std::int64_t>(n)} {
+  }
   field(std::string_view key, double x)
       : key_{key}, type_{type::real}, real_{x} {}
   field(std::string_view key, bool b)
@@ -33,7 +34,7 @@ class field {
   void append_to(std::string& out) const;
 
  private:
-  enum class type : std::uint8_t { number, real, boolean, text };
+  enum class type : std::uint8_t { number, natural, real, boolean, text };
   std::string_view key_;
   type type_;
   std::int64_t number_ = 0;
@@ -49,8 +50,9 @@ bool enabled(level at) noexcept;
 bool parse_level(std::string_view text, level& out) noexcept;
 
 /// Registers a secret: it is replaced by `***` in every later line and in
-/// every text that passes through `redact`. Secrets under 4 bytes are refused
-/// silently, since they would blank innocent text.
+/// every text that passes through `redact`, also where some or all of its
+/// characters are percent-encoded or escaped as in JSON. Secrets under 4 bytes
+/// are refused silently, since they would blank innocent text.
 /// **Threads**: any, meant for start-up.
 void add_secret(std::string secret);
 

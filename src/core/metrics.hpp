@@ -87,7 +87,7 @@ class registry {
   histogram& add_histogram(const std::string& name, const std::string& help,
                            labels with = {});
   /// A gauge that is asked for its value at every rendering, on the rendering
-  /// thread.
+  /// thread. `value` must not add metrics; given again, the newer one counts.
   void add_probe(const std::string& name, const std::string& help, labels with,
                  std::function<double()> value);
 
