@@ -25,7 +25,7 @@ struct limit_options {
   unsigned bulk_per_second = 20;    ///< campaigns' share of the global budget
   /// A call without an answer yet is taken to have arrived this long after it
   /// left, at the latest; an answered one by its answer.
-  milliseconds margin{250};
+  milliseconds margin{1'000};
   bool count_replies = true;        ///< replies spend the global budget
 };
 

@@ -15,10 +15,16 @@
 ///
 /// **Threads**: every call may come from any thread. Callbacks run on a thread
 /// of the store, one at a time per store; they must not block or throw, and
-/// may call the store again.
+/// may call the store again (but `close` and the destructor, which wait for
+/// them).
 ///
 /// **Order**: calls made by one thread take effect in the order they were
-/// made. A call that was answered is visible to every call made after.
+/// made; only that the `accept`s of one group commit go together, at the place
+/// of the first. A call that was answered is visible to every call made after.
+///
+/// **Overload**: when too much waits, `accept` is answered `unavailable` at
+/// once, whatever the disk is doing. Owners' calls are never refused for that:
+/// they are bounded by what was accepted.
 ///
 /// **Durability**: a call that was answered without error is durable as far as
 /// the backend can (see each). Calls that wait together share one group
@@ -68,6 +74,8 @@ enum class entry_kind : std::uint8_t {
   update = 0,   ///< `body` is the update's JSON
   notice = 1,   ///< `body` is JSON {"from": "<chat key>", "text": "..."}
   outcome = 2,  ///< `body` is the JSON event of a labelled call
+  call = 3,     ///< a refused call: JSON {"method", "body", "label"}
+  timer = 4,    ///< a timer whose turn failed: JSON {"name", "body"}
 };
 
 /// One accepted, not yet acknowledged thing to turn.
@@ -102,7 +110,7 @@ struct label {
 struct chat_record {
   chat_key key;
   std::uint64_t version = 0;  ///< grows by one with every commit; 0: no record
-  std::string state;          ///< JSON; empty: none yet, or cleared
+  std::string state;          ///< JSON; empty: none yet, cleared or expired
   std::string mode;           ///< empty: the bot's first mode
   std::string memo;           ///< the runtime's own, opaque to the store
   std::vector<label> labels;
@@ -129,7 +137,7 @@ struct call {
   bool reply = false;       ///< answers an update of `to` itself
   bool bulk = false;        ///< a campaign's; goes under interactive calls
   bool attempted = false;   ///< `at_most_once` only: an attempt was recorded
-  wall_time at;             ///< when the turn committed
+  wall_time at;             ///< when the event of its turn was accepted
 };
 
 /// A durable timer: one per (chat key, name).
@@ -167,13 +175,17 @@ struct turn {
   std::optional<std::string> state;  ///< new state; absent: unchanged
   std::optional<std::string> mode;
   std::optional<std::string> memo;
-  std::optional<wall_time> expires;  ///< the state is swept after this
+  /// State, mode and memo count as cleared from here on. Absent: never, if the
+  /// turn puts a state or a mode; else unchanged.
+  std::optional<wall_time> expires;
   std::vector<call> calls;
   std::vector<timer> set;            ///< replaces timers of the same name
-  std::vector<std::string> cancel;   ///< names of timers to remove
+  std::vector<std::string> cancel;   ///< names of timers to remove, before set
   std::vector<notice> notices;
   std::vector<audience_change> audience;
-  std::optional<std::string> dead;   ///< error: the entry becomes a dead letter
+  /// An error: what is acknowledged becomes a dead letter (a fired timer one
+  /// of kind `timer`).
+  std::optional<std::string> dead;
 };
 
 /// What became of one turn.
@@ -211,6 +223,9 @@ struct settlement {
   wall_time spent_at;        ///< when it was last sent; groups remember it
   std::uint16_t spent = 0;   ///< messages it counted as; 0: never left
   std::optional<audience_change> audience;
+  /// An error: the call becomes a dead letter of kind `call`, with `dead_body`.
+  std::optional<std::string> dead;
+  payload dead_body;
 };
 
 /// A group's recent spending, for its limiter after a restart.

@@ -1,0 +1,185 @@
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "actors/window.hpp"
+#include "http/client.hpp"
+#include "store/store.hpp"
+#include "telegram/call.hpp"
+
+namespace troupe::actors {
+
+/// Both faces of the clock at one moment.
+struct moment {
+  mono_time mono;
+  wall_time wall;
+};
+
+/// What became of one attempt at a call.
+struct attempt_end {
+  /// Telegram's answer, or why there is none.
+  std::variant<telegram::answer, http::failure> what;
+  std::string result;  ///< the answer's `result`, for labelled calls
+};
+
+/// The logic of one chat's (or group's) limiter: its committed calls leave one
+/// at a time, in order, inside the chat's window, and are repeated or given up
+/// as their outcomes say.
+///
+/// A state machine without I/O: feed it events, do the actions it appends.
+/// **Threads**: one.
+class lane {
+ public:
+  struct options {
+    chat_key to;
+    unsigned limit = 1;              ///< messages per period; 0: none
+    milliseconds period{1000};
+    milliseconds margin{1000};
+    bool global = true;              ///< there is a global budget
+    bool count_replies = true;       ///< replies spend it
+    milliseconds retry_first{500};
+    milliseconds retry_max{30'000};
+  };
+
+  // -- actions ----------------------------------------------------------------
+  /// Ask the global limiter for a permit; answer with `permit`.
+  struct ask {
+    unsigned cost;
+    bool bulk;
+  };
+  /// Give a permit back: the call was answered, or never arrived.
+  struct give_back {
+    window::ticket permit;
+    mono_time at;
+    bool arrived;
+  };
+  /// Make the call; answer with `answered`.
+  struct send {
+    call_id id;
+    std::string method;
+    store::payload body;
+  };
+  /// Record an outcome. `attempting` is answered with `marked`.
+  struct settle {
+    store::settlement what;
+  };
+  /// Load the bodies of these calls; answer with `fetched`.
+  struct fetch {
+    std::vector<call_id> which;
+  };
+  /// Look the label's message up; answer with `resolved`.
+  struct resolve {
+    chat_key owner;
+    std::string label;
+  };
+  /// A 429 came; tell the global limiter.
+  struct flood {
+    milliseconds retry_after;
+  };
+  /// Something a person should know.
+  struct report {
+    std::string event;
+    std::string text;
+  };
+  using action =
+      std::variant<ask, give_back, send, settle, fetch, resolve, flood, report>;
+  using actions = std::vector<action>;
+
+  explicit lane(options how);
+
+  // -- events -----------------------------------------------------------------
+  void push(store::call what, moment now, actions& out);
+  void permit(window::ticket which, moment now, actions& out);
+  void answered(call_id which, attempt_end end, moment now, actions& out);
+  void marked(call_id which, moment now, actions& out);
+  /// @param found what is still in the outbox of the calls asked for
+  void fetched(std::vector<store::call> found, moment now, actions& out);
+  /// The store could not answer `fetch`, `resolve` or `attempting`: try again.
+  void failed(moment now, actions& out);
+  /// @param message_id 0 if the label has no message
+  void resolved(const std::string& label, std::int64_t message_id, moment now,
+                actions& out);
+  /// Time passed.
+  void tick(moment now, actions& out);
+
+  /// When `tick` is wanted, if ever.
+  std::optional<mono_time> wake() const;
+
+  /// Stop beginning new attempts (drain); what is under way may end.
+  void stop() noexcept { stopped_ = true; }
+
+  /// Counts what was sent to this chat before this lane existed.
+  void spend(mono_time at, unsigned messages) { window_.spend(at, messages); }
+
+  std::size_t waiting() const noexcept {
+    return queue_.size() + express_.size();
+  }
+  bool sending() const noexcept;
+  /// True if a lane made anew would behave the same.
+  bool idle(mono_time now) const;
+  mono_time frozen_until() const noexcept { return not_before_; }
+  const window& budget() const noexcept { return window_; }
+  /// What the head waits for, in a word, for the stats page.
+  std::string_view waits_for() const noexcept;
+
+  /// Calls with bodies in memory; those behind them are fetched when due.
+  static constexpr std::size_t loaded = 16;
+
+ private:
+  enum class step : std::uint8_t {
+    idle, fetching, resolving, marking, wanting_permit, permitted, sending
+  };
+  struct item {
+    store::call call;
+    telegram::lane kind = telegram::lane::chat;
+    std::uint16_t cost = 1;
+    unsigned attempts = 0;
+    std::string edits;       ///< edits: which message, as text
+    mono_time since;
+    mono_time not_before{};  ///< express only
+    bool flying = false;     ///< express only
+  };
+
+  item make_item(store::call what, moment now) const;
+  void collapse(const item& newer, actions& out);
+  void advance(moment now, actions& out);
+  bool prepare_head(moment now, actions& out);
+  bool resolve_head(item& head, actions& out);
+  void head_ended(attempt_end& end, moment now, actions& out);
+  void express_ended(std::size_t i, attempt_end& end, moment now,
+                     actions& out);
+  void advance_express(moment now, actions& out);
+  void finish_head(store::call_outcome how, const attempt_end* end, moment now,
+                   actions& out);
+  void settle_item(const item& what, store::call_outcome how,
+                   const attempt_end* end, moment now, actions& out,
+                   bool left) const;
+  void drop_all(const telegram::answer& why, moment now, actions& out);
+  milliseconds backoff(unsigned attempts) const;
+
+  options how_;
+  window window_;
+  std::deque<item> queue_;
+  std::vector<item> express_;
+  std::unordered_map<std::string, std::int64_t> labels_;
+  step step_ = step::idle;
+  window::ticket ticket_ = 0;
+  window::ticket permit_ = 0;
+  bool has_permit_ = false;
+  std::int64_t moved_to_ = 0;
+  mono_time not_before_{};
+  std::optional<mono_time> window_at_;
+  bool stopped_ = false;
+};
+
+/// The journal event of a labelled call (its JSON is documented at
+/// `detail::turn_event::source::outcome`).
+std::string outcome_event(const store::call& what, store::call_outcome how,
+                          const attempt_end* end);
+
+}  // namespace troupe::actors

@@ -1,0 +1,111 @@
+#include "actors/window.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace troupe::actors {
+
+namespace {
+
+// Clocks here and there are read in whole milliseconds at worst: one for each.
+constexpr milliseconds guard{2};
+
+}  // namespace
+
+window::window(unsigned limit, milliseconds period, milliseconds margin)
+    : limit_{limit}, period_{period}, margin_{margin} {}
+
+mono_time window::earliest(mono_time now, unsigned cost) const {
+  if (limit_ == 0 || cost == 0)
+    return now;
+  auto need = std::min(cost, limit_);
+  unsigned held = 0;
+  for (auto& s : slots_)
+    if (s.free_at() > now)
+      held += s.messages;
+  if (held + need <= limit_)
+    return now;
+  // Walk the slots in the order in which they come free.
+  std::vector<slot> waiting;
+  for (auto& s : slots_)
+    if (s.free_at() > now)
+      waiting.push_back(s);
+  std::sort(waiting.begin(), waiting.end(),
+            [](auto& a, auto& b) { return a.free_at() < b.free_at(); });
+  for (auto& s : waiting) {
+    held -= s.messages;
+    if (held + need <= limit_)
+      return s.free_at();
+  }
+  return now;
+}
+
+window::ticket window::take(mono_time now, unsigned cost) {
+  auto id = next_++;
+  if (limit_ == 0 || cost == 0)
+    return id;
+  forget(now);
+  // More than a whole window: one full window, held for several periods.
+  auto periods = (cost + limit_ - 1) / limit_;
+  slots_.push_back({id, std::min(cost, limit_), now + margin_,
+                    stretched(now) * std::int64_t{periods}});
+  return id;
+}
+
+void window::answered(ticket which, mono_time at, bool arrived) {
+  auto it = std::find_if(slots_.begin(), slots_.end(),
+                         [&](auto& s) { return s.owner == which; });
+  if (it == slots_.end())
+    return;
+  if (!arrived) {
+    slots_.erase(it);
+    return;
+  }
+  it->arrived_by = std::min(it->arrived_by, at + guard);
+}
+
+void window::spend(mono_time at, unsigned messages) {
+  if (limit_ != 0 && messages != 0)
+    slots_.push_back({0, std::min(messages, limit_), at + guard, period_});
+}
+
+void window::slow_down(mono_time now) {
+  factor_ = std::max(0.2, factor(now) * 0.8);
+  slowed_ = now;
+}
+
+double window::factor(mono_time now) const {
+  if (factor_ >= 1)
+    return 1;
+  auto step = std::max<milliseconds>(period_ * 10, milliseconds{10'000});
+  auto steps = std::floor(
+      std::chrono::duration<double>(now - slowed_) /
+      std::chrono::duration<double>(step));
+  return std::min(1.0, factor_ * std::pow(1.1, std::max(0.0, steps)));
+}
+
+milliseconds window::stretched(mono_time now) const {
+  auto f = factor(now);
+  if (f >= 1)
+    return period_;
+  return milliseconds{
+      static_cast<std::int64_t>(std::ceil(double(period_.count()) / f))};
+}
+
+unsigned window::used(mono_time now) const {
+  unsigned held = 0;
+  for (auto& s : slots_)
+    if (s.free_at() > now)
+      held += s.messages;
+  return held;
+}
+
+bool window::clear(mono_time now) const {
+  return used(now) == 0 && factor(now) >= 1;
+}
+
+void window::forget(mono_time now) {
+  std::erase_if(slots_, [&](auto& s) { return s.free_at() <= now; });
+}
+
+}  // namespace troupe::actors
