@@ -68,6 +68,14 @@ std::string outcome_event(const store::call& what, call_outcome how,
   return out + "}";
 }
 
+std::string dead_call(const store::call& what) {
+  std::string out = "{\"method\":";
+  append_json_string(out, what.method);
+  out += ",\"body\":" + *what.body + ",\"label\":";
+  append_json_string(out, what.label);
+  return out + "}";
+}
+
 lane::lane(options how)
     : how_{how}, window_{how.limit, how.period, how.margin} {}
 
@@ -134,7 +142,8 @@ void lane::advance(moment now, actions& out) {
   auto body = head.call.body;
   if (moved_to_ != 0)
     body = store::make_payload(telegram::with_chat_id(*body, moved_to_));
-  out.push_back(send{head.call.id, head.call.method, std::move(body)});
+  out.push_back(send{head.call.id, !head.call.label.empty(), head.call.method,
+                     std::move(body), head.call.from});
 }
 
 /// True if the head may leave now; otherwise what it waits for is under way,
@@ -143,11 +152,18 @@ bool lane::prepare_head(moment now, actions& out) {
   auto& head = queue_.front();
   if (!head.call.body) {
     fetch wanted;
+    std::size_t asked = 0;
     for (auto& x : queue_) {
-      if (wanted.which.size() == loaded)
+      if (asked == loaded)
         break;
-      if (!x.call.body)
-        wanted.which.push_back(x.call.id);
+      if (x.call.body)
+        continue;
+      ++asked;
+      auto it = std::find_if(wanted.which.begin(), wanted.which.end(),
+                             [&](auto& w) { return w.first == x.call.from; });
+      if (it == wanted.which.end())
+        it = wanted.which.insert(it, {x.call.from, {}});
+      it->second.push_back(x.call.id);
     }
     step_ = step::fetching;
     out.push_back(std::move(wanted));
@@ -227,7 +243,7 @@ void lane::fetched(std::vector<store::call> found, moment now, actions& out) {
     }
     --asked;
     auto match = std::find_if(found.begin(), found.end(), [&](auto& c) {
-      return c.id == it->call.id;
+      return c.id == it->call.id && c.from == it->call.from;
     });
     if (match == found.end()) {
       it = queue_.erase(it);  // settled meanwhile: nothing to do
@@ -264,7 +280,7 @@ void lane::resolved(const std::string& label, std::int64_t message_id,
   } else {
     attempt_end end;
     telegram::answer answer;
-    answer.what = verdict::refused;
+    answer.what = verdict::too_late;  // a stale button, not a bug
     answer.code = 400;
     answer.description = "no message is known under the label '" + label + "'";
     end.what = std::move(answer);
@@ -290,15 +306,16 @@ std::optional<mono_time> lane::wake() const {
   return at;
 }
 
-bool lane::sending() const noexcept {
-  return step_ == step::sending ||
-         std::any_of(express_.begin(), express_.end(),
-                     [](auto& x) { return x.flying; });
+std::size_t lane::in_flight() const noexcept {
+  auto express = std::count_if(express_.begin(), express_.end(),
+                               [](auto& x) { return x.flying; });
+  return std::size_t(express) + (step_ == step::sending ? 1 : 0);
 }
 
-bool lane::idle(mono_time now) const {
-  return queue_.empty() && express_.empty() && now >= not_before_ &&
-         moved_to_ == 0 && window_.clear(now);
+mono_time lane::clear_at() const {
+  if (!queue_.empty() || !express_.empty() || moved_to_ != 0)
+    return mono_time::max();
+  return std::max(not_before_, window_.clear_at());
 }
 
 std::string_view lane::waits_for() const noexcept {
@@ -316,15 +333,17 @@ std::string_view lane::waits_for() const noexcept {
 
 // -- outcomes -----------------------------------------------------------------
 
-void lane::answered(call_id which, attempt_end end, moment now, actions& out) {
+void lane::answered(call_id which, chat_key from, attempt_end end, moment now,
+                    actions& out) {
   for (std::size_t i = 0; i < express_.size(); ++i) {
-    if (express_[i].call.id == which && express_[i].flying) {
+    auto& x = express_[i];
+    if (x.call.id == which && x.call.from == from && x.flying) {
       express_ended(i, end, now, out);
       return;
     }
   }
   if (step_ != step::sending || queue_.empty() ||
-      queue_.front().call.id != which)
+      queue_.front().call.id != which || queue_.front().call.from != from)
     return;
   step_ = step::idle;
   auto failure = std::get_if<http::failure>(&end.what);
@@ -441,7 +460,8 @@ void lane::advance_express(moment now, actions& out) {
       continue;
     x.flying = true;
     ++x.attempts;
-    out.push_back(send{x.call.id, x.call.method, x.call.body});
+    out.push_back(send{x.call.id, !x.call.label.empty(), x.call.method,
+                       x.call.body, x.call.from});
   }
 }
 
@@ -471,7 +491,7 @@ void lane::settle_item(const item& what, call_outcome how,
   s.to = what.call.to;
   s.label = what.call.label;
   if (how == call_outcome::attempting) {
-    out.push_back(settle{std::move(s)});
+    out.push_back(settle{std::move(s), what.call.at, false});
     return;
   }
   if (left) {
@@ -491,7 +511,13 @@ void lane::settle_item(const item& what, call_outcome how,
   }
   if (!what.call.label.empty())
     s.event = store::make_payload(outcome_event(what.call, how, end));
-  out.push_back(settle{std::move(s)});
+  // A call that Telegram calls wrong is a bug of the bot, or of us: a person
+  // must see it. A labelled one goes back to the behaviour instead.
+  else if (answer && answer->what == verdict::refused && what.call.body)
+    s.dead_body = store::make_payload(dead_call(what.call));
+  if (s.dead_body)
+    s.dead = std::to_string(answer->code) + " " + answer->description;
+  out.push_back(settle{std::move(s), what.call.at, what.call.reply});
 }
 
 void lane::drop_all(const telegram::answer& why, moment now, actions& out) {

@@ -61,16 +61,21 @@ class lane {
   /// Make the call; answer with `answered`.
   struct send {
     call_id id;
+    bool labelled;
     std::string method;
     store::payload body;
+    chat_key from;
   };
   /// Record an outcome. `attempting` is answered with `marked`.
   struct settle {
     store::settlement what;
+    wall_time accepted_at;  ///< of the event that the call answers
+    bool reply;
   };
   /// Load the bodies of these calls; answer with `fetched`.
   struct fetch {
-    std::vector<call_id> which;
+    /// By the chats that committed them, since ids are unique per shard only.
+    std::vector<std::pair<chat_key, std::vector<call_id>>> which;
   };
   /// Look the label's message up; answer with `resolved`.
   struct resolve {
@@ -95,7 +100,8 @@ class lane {
   // -- events -----------------------------------------------------------------
   void push(store::call what, moment now, actions& out);
   void permit(window::ticket which, moment now, actions& out);
-  void answered(call_id which, attempt_end end, moment now, actions& out);
+  void answered(call_id which, chat_key from, attempt_end end, moment now,
+                actions& out);
   void marked(call_id which, moment now, actions& out);
   /// @param found what is still in the outbox of the calls asked for
   void fetched(std::vector<store::call> found, moment now, actions& out);
@@ -119,9 +125,11 @@ class lane {
   std::size_t waiting() const noexcept {
     return queue_.size() + express_.size();
   }
-  bool sending() const noexcept;
-  /// True if a lane made anew would behave the same.
-  bool idle(mono_time now) const;
+  /// Calls under way.
+  std::size_t in_flight() const noexcept;
+  /// From when on a lane made anew would behave the same; `mono_time::max()`
+  /// while calls wait.
+  mono_time clear_at() const;
   mono_time frozen_until() const noexcept { return not_before_; }
   const window& budget() const noexcept { return window_; }
   /// What the head waits for, in a word, for the stats page.
@@ -181,5 +189,8 @@ class lane {
 /// `detail::turn_event::source::outcome`).
 std::string outcome_event(const store::call& what, store::call_outcome how,
                           const attempt_end* end);
+
+/// The dead letter of a refused call: JSON {"method", "body", "label"}.
+std::string dead_call(const store::call& what);
 
 }  // namespace troupe::actors

@@ -9,6 +9,8 @@ namespace {
 
 // Clocks here and there are read in whole milliseconds at worst: one for each.
 constexpr milliseconds guard{2};
+// The rate grows back by a tenth per step of quiet time.
+constexpr double recovery = 1.1;
 
 }  // namespace
 
@@ -74,14 +76,15 @@ void window::slow_down(mono_time now) {
   slowed_ = now;
 }
 
+milliseconds window::recovery_step() const {
+  return std::max<milliseconds>(period_ * 10, milliseconds{10'000});
+}
+
 double window::factor(mono_time now) const {
   if (factor_ >= 1)
     return 1;
-  auto step = std::max<milliseconds>(period_ * 10, milliseconds{10'000});
-  auto steps = std::floor(
-      std::chrono::duration<double>(now - slowed_) /
-      std::chrono::duration<double>(step));
-  return std::min(1.0, factor_ * std::pow(1.1, std::max(0.0, steps)));
+  auto steps = (now - slowed_) / recovery_step();
+  return std::min(1.0, factor_ * std::pow(recovery, double(steps)));
 }
 
 milliseconds window::stretched(mono_time now) const {
@@ -100,8 +103,15 @@ unsigned window::used(mono_time now) const {
   return held;
 }
 
-bool window::clear(mono_time now) const {
-  return used(now) == 0 && factor(now) >= 1;
+mono_time window::clear_at() const {
+  mono_time at{};
+  for (auto& s : slots_)
+    at = std::max(at, s.free_at());
+  if (factor_ < 1) {
+    auto steps = std::ceil(std::log(1 / factor_) / std::log(recovery));
+    at = std::max(at, slowed_ + recovery_step() * std::int64_t(steps));
+  }
+  return at;
 }
 
 void window::forget(mono_time now) {

@@ -54,8 +54,8 @@ class window {
   unsigned used(mono_time now) const;
   unsigned limit() const noexcept { return limit_; }
 
-  /// True if nothing is remembered: a window made anew would do the same.
-  bool clear(mono_time now) const;
+  /// From when on nothing is remembered: a window made anew does the same.
+  mono_time clear_at() const;
 
  private:
   struct slot {
@@ -66,6 +66,7 @@ class window {
     mono_time free_at() const noexcept { return arrived_by + hold; }
   };
 
+  milliseconds recovery_step() const;
   milliseconds stretched(mono_time now) const;
   void forget(mono_time now);
 

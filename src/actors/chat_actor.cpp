@@ -1,0 +1,460 @@
+#include "actors/chat_actor.hpp"
+
+#include <algorithm>
+#include <random>
+
+#include "actors/turn_commit.hpp"
+#include "core/log.hpp"
+
+namespace troupe::actors {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// The audience's "last seen" is kept to the hour: a write per turn for it
+// would double nothing but the store's work.
+constexpr std::int64_t audience_every_ms = 3'600'000;
+
+double seconds(mono_time from, mono_time to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+}  // namespace
+
+/// One turn under way; the pool's thread and the actor take turns with it.
+struct chat_actor::attempt {
+  std::uint64_t number = 0;
+  item what;
+  unsigned tries = 0;
+  detail::turn_result result;
+  store::turn commit;
+  unsigned commits = 0;
+  std::int64_t waited_ms = 0;
+  mono_time began{}, ran{}, done{};
+
+  turn_subject subject(chat_key key, std::uint64_t version) const {
+    return {key, version, what.fired ? nullptr : &what.what, what.fired.get()};
+  }
+};
+
+chat_actor::chat_actor(caf::actor_config& config,
+                       std::shared_ptr<services> shared, caf::actor shard,
+                       std::shared_ptr<ownership> owned, chat_key key,
+                       std::shared_ptr<slot_state> state)
+    : caf::event_based_actor{config},
+      shared_{std::move(shared)},
+      shard_{std::move(shard)},
+      owned_{std::move(owned)},
+      key_{key},
+      state_{std::move(state)} {
+  shared_->chats += 1;
+}
+
+chat_actor::~chat_actor() {
+  shared_->chats -= 1;
+  // What a lost lease cuts short is somebody else's to turn.
+  if (now_) {
+    shared_->turning -= 1;
+    if (!now_->what.fired)
+      shared_->pending -= 1;
+  }
+  for (auto& x : queue_)
+    if (!x.fired)
+      (x.what.body ? shared_->pending : shared_->parked) -= 1;
+}
+
+caf::behavior chat_actor::make_behavior() {
+  return {
+      [this](chat_work& m) { push({std::move(m.what), nullptr}); },
+      [this](timer_work& m) {
+        item x;
+        x.what.key = key_;
+        x.fired = std::make_unique<store::timer>(std::move(m.what));
+        push(std::move(x));
+      },
+      [this](loaded_record& m) { on_record(m); },
+      [this](loaded_entries& m) { on_bodies(m); },
+      [this](const turn_ended& m) {
+        if (step_ == step::turning && now_ && now_->number == m.attempt)
+          on_turn_end();
+      },
+      [this](commit_ended& m) { on_commit(m); },
+      [this](retry_atom) {
+        if (step_ != step::pausing)
+          return;
+        step_ = step::idle;
+        if (!now_)
+          next();
+        else if (now_->commits > 0)
+          commit();
+        else
+          begin_turn();
+      },
+  };
+}
+
+void chat_actor::push(item x) {
+  queue_.push_back(std::move(x));
+  if (step_ == step::idle)
+    next();
+}
+
+void chat_actor::next() {
+  if (queue_.empty() || now_ || shared_->stopping)
+    return;
+  if (!have_record_) {
+    load_record();
+    return;
+  }
+  auto& head = queue_.front();
+  if (!head.fired && !head.what.body) {
+    load_bodies();
+    return;
+  }
+  now_ = std::make_shared<attempt>();
+  now_->what = std::move(head);
+  queue_.pop_front();
+  now_->waited_ms =
+      now_->what.fired ? shared_->since(now_->what.fired->due).count()
+                       : shared_->since(now_->what.what.accepted_at).count();
+  shared_->count.turn_wait_seconds.observe(
+      double(std::max<std::int64_t>(now_->waited_ms, 0)) / 1000);
+  shared_->turning += 1;
+  begin_turn();
+}
+
+// -- loading ------------------------------------------------------------------
+
+void chat_actor::load_record() {
+  if (step_ != step::checking)
+    step_ = step::loading;
+  state_->doing = "loading";
+  shared_->store.load({key_},
+                      [me = caf::actor_cast<caf::actor>(this)](auto answer) {
+                        caf::anon_send(me, loaded_record{std::move(answer)});
+                      });
+}
+
+void chat_actor::on_record(loaded_record& m) {
+  bool checking = step_ == step::checking;
+  if (step_ != step::loading && !checking)
+    return;
+  if (!m.answer || m.answer->size() != 1) {
+    shared_->count.store_errors.add();
+    retry_later(++store_failures_, 100ms, 2s);
+    return;
+  }
+  store_failures_ = 0;
+  step_ = step::idle;
+  have_record_ = true;
+  auto& record = m.answer->front();
+  bool past = record.version > version_;
+  version_ = record.version;
+  bad_record_.clear();
+  try {
+    if (!live_)
+      live_ = shared_->bot->spawn(
+          to_string(key_), key_.type == chat_key::kind::chat ? key_.id : 0);
+    live_->load(record.state, record.mode, record.memo);
+  } catch (const std::exception& e) {
+    bad_record_ = e.what();
+    live_ = nullptr;
+  }
+  if (checking && now_) {
+    // The commit was answered `stale`: it was done if the version moved on.
+    if (past)
+      applied({});
+    else
+      finish(false);
+    return;
+  }
+  next();
+}
+
+void chat_actor::load_bodies() {
+  std::vector<seq_no> wanted;
+  for (auto& x : queue_) {
+    if (wanted.size() == loaded)
+      break;
+    if (!x.fired && !x.what.body)
+      wanted.push_back(x.what.seq);
+  }
+  step_ = step::fetching;
+  state_->doing = "loading";
+  shared_->store.entries(
+      owned_->held.shard, std::move(wanted),
+      [me = caf::actor_cast<caf::actor>(this)](auto answer) {
+        caf::anon_send(me, loaded_entries{std::move(answer)});
+      });
+}
+
+void chat_actor::on_bodies(loaded_entries& m) {
+  if (step_ != step::fetching)
+    return;
+  if (!m.answer) {
+    shared_->count.store_errors.add();
+    retry_later(++store_failures_, 100ms, 2s);
+    return;
+  }
+  store_failures_ = 0;
+  step_ = step::idle;
+  std::size_t asked = loaded;
+  for (auto it = queue_.begin(); it != queue_.end() && asked > 0;) {
+    if (it->fired || it->what.body) {
+      ++it;
+      continue;
+    }
+    --asked;
+    auto found = std::find_if(
+        m.answer->begin(), m.answer->end(),
+        [&](auto& e) { return e.seq == it->what.seq; });
+    shared_->parked -= 1;
+    if (found == m.answer->end()) {
+      // Acknowledged before: nothing is left to do for it.
+      state_->waiting -= 1;
+      it = queue_.erase(it);
+      continue;
+    }
+    shared_->pending += 1;
+    it->what = std::move(*found);
+    ++it;
+  }
+  next();
+}
+
+// -- turning ------------------------------------------------------------------
+
+void chat_actor::begin_turn() {
+  now_->number = ++attempts_made_;
+  now_->tries += 1;
+  if (!have_record_) {
+    // A retry after a commit that came to nothing: start from the record.
+    queue_.push_front(std::move(now_->what));
+    now_ = nullptr;
+    shared_->turning -= 1;
+    next();
+    return;
+  }
+  step_ = step::turning;
+  state_->doing = "turning";
+  if (!now_->what.fired && now_->what.what.type == store::entry_kind::call) {
+    auto made = commit_of_call(now_->subject(key_, version_), *owned_);
+    if (!made) {
+      bury(to_string(made.error()));
+      return;
+    }
+    now_->commit = std::move(*made);
+    commit();
+    return;
+  }
+  if (!bad_record_.empty()) {
+    now_->result.how = detail::turn_result::end::threw;
+    now_->result.error = bad_record_;
+    on_turn_end();
+    return;
+  }
+  run_turn();
+}
+
+void chat_actor::run_turn() {
+  shared_->pool->submit(
+      to_string(key_),
+      [shared = shared_, me = caf::actor_cast<caf::actor>(this), job = now_,
+       live = live_, owned = owned_, key = key_, version = version_,
+       number = now_->number] {
+        auto subject = job->subject(key, version);
+        job->began = shared->how.time->mono();
+        auto wall = shared->how.time->wall();
+        job->result = live->run(event_of(subject),
+                                {to_ms(wall), seed_of(subject)});
+        job->ran = shared->how.time->mono();
+        if (job->result.how != detail::turn_result::end::threw)
+          job->commit = commit_of(subject, job->result, *owned, wall);
+        caf::anon_send(me, turn_ended{number});
+      });
+}
+
+void chat_actor::on_turn_end() {
+  auto& end = now_->result;
+  if (end.how != detail::turn_result::end::threw) {
+    shared_->count.turn_run_seconds.observe(seconds(now_->began, now_->ran));
+    commit();
+    return;
+  }
+  shared_->count.turns_threw.add();
+  log::warn("turn_threw", {{"chat", to_string(key_)},
+                           {"update", now_->what.what.id.value},
+                           {"try", now_->tries},
+                           {"error", end.error}});
+  if (now_->tries >= shared_->how.turns.attempts) {
+    bury(end.error);
+    return;
+  }
+  retry_later(now_->tries, shared_->how.turns.backoff, 60s);
+}
+
+void chat_actor::bury(const std::string& why) {
+  now_->commit = bare_commit(now_->subject(key_, version_));
+  now_->commit.dead = why;
+  commit();
+}
+
+// -- committing ---------------------------------------------------------------
+
+void chat_actor::commit() {
+  step_ = step::committing;
+  state_->doing = "committing";
+  now_->commits += 1;
+  auto& turn = now_->commit;
+  auto& end = now_->result;
+  if (now_->commits == 1 && key_.type == chat_key::kind::chat &&
+      !now_->what.fired) {
+    using standing = detail::turn_result::standing;
+    auto wall = to_ms(shared_->how.time->wall());
+    bool blocked = end.audience == standing::blocked;
+    if (end.audience != standing::same &&
+        (blocked || wall - audience_ms_ > audience_every_ms)) {
+      turn.audience.push_back({key_,
+                               blocked ? store::audience_status::blocked
+                                       : store::audience_status::active,
+                               end.language});
+      audience_ms_ = blocked ? 0 : wall;
+    }
+  }
+  shared_->store.commit(
+      owned_->held, {turn},
+      [me = caf::actor_cast<caf::actor>(this),
+       number = now_->number](auto answer) {
+        caf::anon_send(me, commit_ended{number, std::move(answer)});
+      });
+}
+
+void chat_actor::on_commit(commit_ended& m) {
+  if (step_ != step::committing || !now_ || now_->number != m.attempt)
+    return;
+  now_->done = shared_->how.time->mono();
+  if (!m.answer) {
+    if (m.answer.error().code == errc::fenced) {
+      shared_->count.fenced.add();
+      caf::anon_send(shard_, lost_lease{owned_->held.term});
+      return;  // the shard ends this actor
+    }
+    shared_->count.store_errors.add();
+    if (now_->commits == 1 || now_->commits % 16 == 0)
+      log::warn("commit_failed", {{"chat", to_string(key_)},
+                                  {"error", to_string(m.answer.error())},
+                                  {"try", now_->commits}});
+    retry_later(now_->commits, 50ms, 2s);
+    return;
+  }
+  auto& receipt = m.answer->front();
+  if (receipt.outcome == store::turn_receipt::status::stale) {
+    have_record_ = false;
+    step_ = step::checking;
+    load_record();
+    return;
+  }
+  version_ += 1;
+  applied(receipt);
+}
+
+/// The turn is durable: its effects may leave.
+void chat_actor::applied(const store::turn_receipt& receipt) {
+  auto& turn = now_->commit;
+  if (!turn.calls.empty()) {
+    shared_->outbox += std::int64_t(turn.calls.size());
+    std::vector<std::pair<std::uint16_t, committed_calls>> by_shard;
+    auto shards = static_cast<std::uint16_t>(shared_->shards.size());
+    for (auto& c : turn.calls) {
+      auto to = shard_of(c.to, shards).value;
+      auto it = std::find_if(by_shard.begin(), by_shard.end(),
+                             [&](auto& x) { return x.first == to; });
+      if (it == by_shard.end())
+        it = by_shard.insert(it, {to, {}});
+      it->second.calls.push_back(std::move(c));
+    }
+    for (auto& [to, batch] : by_shard)
+      caf::anon_send(shared_->shards[to], std::move(batch));
+  }
+  for (auto& e : receipt.appended)
+    caf::anon_send(shared_->shard_for(e.key), appended{{e}});
+  for (auto& t : turn.set)
+    caf::anon_send(shared_->timers, timer_armed{t.due});
+  finish(true);
+}
+
+void chat_actor::finish(bool committed) {
+  using end = detail::turn_result::end;
+  auto& count = shared_->count;
+  if (committed) {
+    if (now_->commit.dead) {
+      count.dead_letters.add();
+      log::error("dead_letter", {{"chat", to_string(key_)},
+                                 {"update", now_->what.what.id.value},
+                                 {"error", *now_->commit.dead}});
+    } else {
+      switch (now_->result.how) {
+        case end::done: count.turns_done.add(); break;
+        case end::unhandled: count.turns_unhandled.add(); break;
+        case end::stale: count.turns_stale.add(); break;
+        case end::repeated: count.turns_repeated.add(); break;
+        case end::threw: break;
+      }
+    }
+    if (now_->ran != mono_time{})
+      count.commit_seconds.observe(seconds(now_->ran, now_->done));
+  }
+  if (log::enabled(log::level::info))
+    log_turn(committed);
+  if (now_->what.fired)
+    caf::anon_send(shared_->timers, timer_done{std::move(*now_->what.fired)});
+  else
+    shared_->pending -= 1;
+  now_ = nullptr;
+  step_ = step::idle;
+  state_->doing = "idle";
+  state_->done += 1;
+  state_->touch(shared_->how.time->mono());
+  state_->waiting -= 1;
+  shared_->turning -= 1;
+  next();
+}
+
+void chat_actor::log_turn(bool committed) const {
+  auto& x = *now_;
+  auto outcome = !committed        ? "dropped"
+                 : x.commit.dead   ? "dead_letter"
+                 : x.result.how == detail::turn_result::end::done ? "done"
+                 : x.result.how == detail::turn_result::end::unhandled
+                     ? "unhandled"
+                 : x.result.how == detail::turn_result::end::stale ? "stale"
+                 : x.result.how == detail::turn_result::end::repeated
+                     ? "repeated"
+                     : "threw";
+  log::info("turn", {{"update", x.what.what.id.value},
+                     {"chat", to_string(key_)},
+                     {"kind", x.result.kind},
+                     {"waited_ms", x.waited_ms},
+                     {"turn_ms", seconds(x.began, x.ran) * 1000},
+                     {"commit_ms", seconds(x.ran, x.done) * 1000},
+                     {"calls", std::uint64_t{x.result.wanted.calls.size()}},
+                     {"tries", x.tries},
+                     {"outcome", outcome},
+                     {"error_class", x.commit.dead ? "handler" : ""}});
+}
+
+void chat_actor::retry_later(unsigned attempts, milliseconds first,
+                             milliseconds most) {
+  thread_local std::minstd_rand random{std::random_device{}()};
+  auto shift = std::min(attempts == 0 ? 0u : attempts - 1, 12u);
+  auto wait = std::min<milliseconds>(first * (std::int64_t{1} << shift), most);
+  // +-25 %, so that chats that failed together don't come back together.
+  auto jitter = std::uniform_int_distribution<std::int64_t>{
+      -wait.count() / 4, wait.count() / 4}(random);
+  step_ = step::pausing;
+  state_->doing = "retrying";
+  delayed_send(this, wait + milliseconds{jitter}, retry_atom::value);
+}
+
+}  // namespace troupe::actors

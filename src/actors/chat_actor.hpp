@@ -1,0 +1,78 @@
+#pragma once
+
+#include <caf/event_based_actor.hpp>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "actors/messages.hpp"
+
+namespace troupe::actors {
+
+/// One chat: keeps its journal entries in order and turns them one at a time.
+///
+/// The actor only moves things; the behaviour runs on the turn pool and the
+/// commit on the store's thread, so a chat that waits costs no thread. Its
+/// shard spawns it at the first entry and ends it when it has been idle.
+class chat_actor : public caf::event_based_actor {
+ public:
+  chat_actor(caf::actor_config& config, std::shared_ptr<services> shared,
+             caf::actor shard, std::shared_ptr<ownership> owned, chat_key key,
+             std::shared_ptr<slot_state> state);
+  ~chat_actor() override;
+
+  const char* name() const override { return "chat"; }
+
+  /// Bodies a chat keeps in memory; entries behind them are read from the
+  /// store when it is their turn.
+  static constexpr std::uint32_t loaded = 32;
+
+ protected:
+  caf::behavior make_behavior() override;
+
+ private:
+  struct item {
+    store::entry what;                     ///< of a timer: only `key`
+    std::unique_ptr<store::timer> fired;
+  };
+  struct attempt;
+
+  void push(item x);
+  void next();
+  void load_record();
+  void load_bodies();
+  void on_record(loaded_record& m);
+  void on_bodies(loaded_entries& m);
+  void begin_turn();
+  void run_turn();
+  void on_turn_end();
+  void bury(const std::string& why);
+  void commit();
+  void on_commit(commit_ended& m);
+  void applied(const store::turn_receipt& receipt);
+  void finish(bool committed);
+  void log_turn(bool committed) const;
+  void retry_later(unsigned attempts, milliseconds first, milliseconds most);
+
+  const std::shared_ptr<services> shared_;
+  const caf::actor shard_;
+  const std::shared_ptr<ownership> owned_;
+  const chat_key key_;
+  const std::shared_ptr<slot_state> state_;
+
+  enum class step : std::uint8_t {
+    idle, loading, fetching, turning, committing, checking, pausing
+  };
+  step step_ = step::idle;
+  bool have_record_ = false;
+  std::deque<item> queue_;
+  std::shared_ptr<detail::live_chat> live_;
+  std::string bad_record_;       ///< why the record does not fit, if so
+  std::uint64_t version_ = 0;
+  std::shared_ptr<attempt> now_; ///< the turn under way
+  std::uint64_t attempts_made_ = 0;
+  unsigned store_failures_ = 0;
+  std::int64_t audience_ms_ = 0; ///< when the audience was last told
+};
+
+}  // namespace troupe::actors

@@ -1,0 +1,286 @@
+#include "actors/lane_actor.hpp"
+
+#include "core/log.hpp"
+#include "telegram/call.hpp"
+
+namespace troupe::actors {
+
+namespace {
+
+using telegram::verdict;
+
+}  // namespace
+
+lane::options lane_options(const node_options& how, chat_key to) {
+  lane::options o;
+  o.to = to;
+  if (to.is_group()) {
+    o.limit = how.limits.group_per_minute;
+    o.period = milliseconds{60'000};
+  } else {
+    o.limit = how.limits.chat_per_second;
+    o.period = milliseconds{1'000};
+  }
+  o.margin = how.limits.margin;
+  o.global = how.limits.global_per_second != 0;
+  o.count_replies = how.limits.count_replies;
+  o.retry_first = how.sending.retry_first;
+  o.retry_max = how.sending.retry_max;
+  return o;
+}
+
+lane_actor::lane_actor(caf::actor_config& config,
+                       std::shared_ptr<services> shared, chat_key to,
+                       std::shared_ptr<slot_state> state,
+                       std::vector<store::spending> spent)
+    : caf::event_based_actor{config},
+      shared_{std::move(shared)},
+      to_{to},
+      state_{std::move(state)},
+      machine_{lane_options(shared_->how, to)} {
+  shared_->lanes += 1;
+  auto now = shared_->now();
+  for (auto& s : spent)
+    machine_.spend(now.mono - (now.wall - s.at), s.messages);
+  // What was under way when an earlier process died may have arrived up to
+  // the moment this one started (G7: the last window counts as spent).
+  if (!to.is_group() && now.mono - shared_->started < milliseconds{1'000})
+    machine_.spend(shared_->started, 1);
+}
+
+lane_actor::~lane_actor() {
+  shared_->lanes -= 1;
+  shared_->outbox -= std::int64_t(machine_.waiting());
+  shared_->flying -= std::int64_t(machine_.in_flight());
+}
+
+caf::behavior lane_actor::make_behavior() {
+  auto with = [this](auto event) {
+    lane::actions todo;
+    event(shared_->now(), todo);
+    perform(todo);
+  };
+  return {
+      [this, with](lane_call& m) {
+        with([&](moment now, lane::actions& out) {
+          machine_.push(std::move(m.what), now, out);
+        });
+      },
+      [this, with](const lane_permit& m) {
+        with([&](moment now, lane::actions& out) {
+          if (shared_->stopping)
+            machine_.stop();
+          machine_.permit(m.ticket, now, out);
+        });
+      },
+      [this](lane_answer& m) { on_answer(m); },
+      [this, with](const lane_marked& m) {
+        with([&](moment now, lane::actions& out) {
+          machine_.marked(m.id, now, out);
+        });
+      },
+      [this, with](lane_fetched& m) {
+        with([&](moment now, lane::actions& out) {
+          if (m.answer)
+            machine_.fetched(std::move(*m.answer), now, out);
+          else
+            machine_.failed(now, out);
+        });
+      },
+      [this, with](lane_resolved& m) {
+        with([&](moment now, lane::actions& out) {
+          if (!m.answer) {
+            machine_.failed(now, out);
+            return;
+          }
+          std::int64_t id = 0;
+          for (auto& record : *m.answer)
+            for (auto& l : record.labels)
+              if (l.name == m.label)
+                id = l.message_id;
+          machine_.resolved(m.label, id, now, out);
+        });
+      },
+      [this, with](tick_atom) {
+        wake_set_ = {};
+        with([&](moment now, lane::actions& out) { machine_.tick(now, out); });
+      },
+  };
+}
+
+void lane_actor::perform(lane::actions& todo) {
+  // Published before the shard can see that nothing waits here any more: it
+  // ends a lane that has nothing to remember.
+  state_->clear_at = machine_.clear_at().time_since_epoch().count();
+  state_->frozen_until = machine_.frozen_until().time_since_epoch().count();
+  state_->doing = machine_.waits_for().data();
+  for (auto& a : todo)
+    std::visit([this](auto& x) { (*this)(x); }, a);
+  if (shared_->stopping)
+    machine_.stop();
+  look_ahead();
+}
+
+/// Asks for a tick when the machine wants one, unless an earlier or equal one
+/// is on its way.
+void lane_actor::look_ahead() {
+  auto now = shared_->how.time->mono();
+  auto at = machine_.wake();
+  if (!at || (wake_set_ != mono_time{} && wake_set_ <= *at))
+    return;
+  wake_set_ = *at;
+  auto wait = std::max<mono_time::duration>(*at - now, {});
+  delayed_send(this, std::chrono::ceil<milliseconds>(wait), tick_atom::value);
+}
+
+void lane_actor::operator()(lane::ask& a) {
+  caf::anon_send(shared_->global,
+                 permit_wanted{caf::actor_cast<caf::actor>(this), a.cost,
+                               a.bulk});
+}
+
+void lane_actor::operator()(lane::give_back& a) {
+  caf::anon_send(shared_->global, permit_back{a.permit, a.at, a.arrived});
+}
+
+void lane_actor::operator()(lane::send& a) {
+  departed_ = shared_->how.time->mono();
+  shared_->flying += 1;
+  auto& senders = shared_->senders;
+  auto& to = senders[stable_hash(to_) % senders.size()];
+  caf::anon_send(to, send_call{caf::actor_cast<caf::actor>(this), a.id, a.from,
+                               a.labelled, std::move(a.method),
+                               std::move(a.body)});
+}
+
+void lane_actor::operator()(lane::settle& a) {
+  auto& s = a.what;
+  if (s.outcome == store::call_outcome::attempting) {
+    shared_->settling += 1;
+    caf::anon_send(shared_->shard_for(s.from),
+                   outcome_of{std::move(s), caf::actor_cast<caf::actor>(this)});
+    return;
+  }
+  auto& count = shared_->count;
+  switch (s.outcome) {
+    case store::call_outcome::sent:
+      count.calls_sent.add();
+      if (a.reply)
+        count.reply_seconds.observe(
+            double(shared_->since(a.accepted_at).count()) / 1000);
+      break;
+    case store::call_outcome::failed: count.calls_failed.add(); break;
+    case store::call_outcome::unknown: count.calls_unknown.add(); break;
+    case store::call_outcome::collapsed: count.calls_collapsed.add(); break;
+    case store::call_outcome::attempting: break;
+  }
+  if (s.dead) {
+    count.dead_letters.add();
+    log::error("dead_call", {{"chat", to_string(to_)},
+                             {"call", s.id.value},
+                             {"error", *s.dead}});
+  }
+  state_->done += 1;
+  state_->waiting -= 1;
+  shared_->outbox -= 1;
+  shared_->settling += 1;
+  caf::anon_send(shared_->shard_for(s.from), outcome_of{std::move(s), {}});
+}
+
+void lane_actor::operator()(lane::fetch& a) {
+  auto shards = static_cast<std::uint16_t>(shared_->shards.size());
+  auto me = caf::actor_cast<caf::actor>(this);
+  auto found = std::make_shared<std::vector<store::call>>();
+  auto left = std::make_shared<std::atomic<std::size_t>>(a.which.size());
+  auto failed = std::make_shared<std::atomic<bool>>(false);
+  for (auto& [from, ids] : a.which) {
+    shared_->store.calls(shard_of(from, shards), ids, [=](auto answer) {
+      // One callback at a time per store: no lock.
+      if (answer)
+        std::move(answer->begin(), answer->end(), std::back_inserter(*found));
+      else
+        *failed = true;
+      if (--*left > 0)
+        return;
+      if (*failed)
+        caf::anon_send(me, lane_fetched{error{errc::unavailable, "outbox"}});
+      else
+        caf::anon_send(me, lane_fetched{std::move(*found)});
+    });
+  }
+}
+
+void lane_actor::operator()(lane::resolve& a) {
+  shared_->store.load({a.owner}, [me = caf::actor_cast<caf::actor>(this),
+                                  label = a.label](auto answer) {
+    caf::anon_send(me, lane_resolved{label, std::move(answer)});
+  });
+}
+
+void lane_actor::operator()(lane::flood& a) {
+  log::warn("too_many_requests",
+            {{"chat", to_string(to_)},
+             {"retry_after_ms", std::int64_t{a.retry_after.count()}}});
+  if (shared_->global)
+    caf::anon_send(shared_->global, flood_seen{to_, a.retry_after});
+}
+
+void lane_actor::operator()(lane::report& a) {
+  log::warn(a.event, {{"chat", to_string(to_)}, {"text", a.text}});
+}
+
+void lane_actor::on_answer(lane_answer& m) {
+  shared_->flying -= 1;
+  auto now = shared_->now();
+  attempt_end end;
+  if (m.answer) {
+    auto& r = *m.answer;
+    end.what = telegram::read_answer(r.status, r.body,
+                                     r.headers.find("Retry-After"));
+    if (m.labelled && std::get<telegram::answer>(end.what).what ==
+                          verdict::sent)
+      end.result = telegram::result_of(r.body);
+    shared_->count.call_seconds.observe(
+        std::chrono::duration<double>(now.mono - departed_).count());
+  } else {
+    end.what = m.answer.error();
+  }
+  count_answer(end);
+  lane::actions todo;
+  machine_.answered(m.id, m.from, std::move(end), now, todo);
+  perform(todo);
+}
+
+void lane_actor::count_answer(const attempt_end& end) {
+  auto& count = shared_->count;
+  if (auto failure = std::get_if<http::failure>(&end.what)) {
+    count.network_failures.add();
+    if (failure->maybe_sent)
+      count.unknown_outcomes.add();
+    log::warn("call_unanswered",
+              {{"chat", to_string(to_)},
+               {"maybe_sent", failure->maybe_sent},
+               {"error", to_string(failure->what)}});
+    return;
+  }
+  auto& answer = std::get<telegram::answer>(end.what);
+  switch (answer.what) {
+    case verdict::retry_after: count.answers_429.add(); break;
+    case verdict::try_again:
+      count.answers_5xx.add();
+      count.unknown_outcomes.add();
+      break;
+    case verdict::chat_gone: count.answers_gone.add(); break;
+    case verdict::refused:
+    case verdict::conflict:
+    case verdict::bad_token:
+      count.answers_refused.add();
+      log::warn("call_refused", {{"chat", to_string(to_)},
+                                 {"code", answer.code},
+                                 {"description", answer.description}});
+      break;
+    default: break;
+  }
+}
+
+}  // namespace troupe::actors

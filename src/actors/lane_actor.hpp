@@ -1,0 +1,50 @@
+#pragma once
+
+#include <caf/event_based_actor.hpp>
+#include <memory>
+
+#include "actors/lane.hpp"
+#include "actors/messages.hpp"
+
+namespace troupe::actors {
+
+/// The limiter of one chat or group: a `lane` with a mailbox. Its shard spawns
+/// it at the first call and ends it when it remembers nothing any more.
+class lane_actor : public caf::event_based_actor {
+ public:
+  lane_actor(caf::actor_config& config, std::shared_ptr<services> shared,
+             chat_key to, std::shared_ptr<slot_state> state,
+             std::vector<store::spending> spent);
+  ~lane_actor() override;
+
+  const char* name() const override { return "lane"; }
+
+ protected:
+  caf::behavior make_behavior() override;
+
+ private:
+  void perform(lane::actions& todo);
+  void operator()(lane::ask& a);
+  void operator()(lane::give_back& a);
+  void operator()(lane::send& a);
+  void operator()(lane::settle& a);
+  void operator()(lane::fetch& a);
+  void operator()(lane::resolve& a);
+  void operator()(lane::flood& a);
+  void operator()(lane::report& a);
+  void on_answer(lane_answer& m);
+  void count_answer(const attempt_end& end);
+  void look_ahead();
+
+  const std::shared_ptr<services> shared_;
+  const chat_key to_;
+  const std::shared_ptr<slot_state> state_;
+  lane machine_;
+  mono_time departed_{};
+  mono_time wake_set_{};
+};
+
+/// The lane's settings for a chat, from the node's options.
+lane::options lane_options(const node_options& how, chat_key to);
+
+}  // namespace troupe::actors

@@ -1,0 +1,265 @@
+#pragma once
+
+#include <atomic>
+#include <caf/actor.hpp>
+#include <caf/allowed_unsafe_message_type.hpp>
+#include <caf/atom.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "actors/lane.hpp"
+#include "actors/services.hpp"
+#include "http/server.hpp"
+#include "store/store.hpp"
+
+/// The messages between the actors of one node. They never leave the process
+/// (what crosses nodes is another, serialisable set), so CAF may take them as
+/// they are.
+namespace troupe::actors {
+
+using tick_atom = caf::atom_constant<caf::atom("tick")>;
+using retry_atom = caf::atom_constant<caf::atom("retry")>;
+using heal_atom = caf::atom_constant<caf::atom("heal")>;
+using go_atom = caf::atom_constant<caf::atom("go")>;
+
+/// What a shard and one of its chats or lanes both look at.
+struct slot_state {
+  std::atomic<std::uint32_t> waiting{0};   ///< sent to it, not done
+  std::atomic<std::int64_t> last_active{0};///< mono, ns
+  std::atomic<std::uint64_t> done{0};      ///< turns or calls since it lives
+  std::atomic<std::int64_t> clear_at{0};   ///< lanes: may be ended from, mono ns
+  std::atomic<std::int64_t> frozen_until{0};  ///< lanes: mono ns
+  std::atomic<const char*> doing{"idle"};  ///< a word for the stats page
+
+  void touch(mono_time now) {
+    last_active.store(now.time_since_epoch().count(),
+                      std::memory_order_relaxed);
+  }
+};
+
+// -- to the webhook actor -----------------------------------------------------
+struct web_arrival {
+  store::arrival what;
+  http::responder answer;
+  mono_time since;
+};
+
+// -- to shards ----------------------------------------------------------------
+/// Begin with a fresh lease.
+struct start_shard {
+  std::shared_ptr<ownership> owned;
+  std::vector<store::spending> spent;
+};
+/// Entries that were appended to the shard's journal: a hint.
+struct appended {
+  std::vector<store::entry> entries;
+};
+/// Calls that were committed and go to chats of this shard.
+struct committed_calls {
+  std::vector<store::call> calls;
+};
+/// Timers that are due.
+struct fired_timers {
+  std::vector<store::timer> timers;
+};
+/// An outcome to make durable; `tell` is told when it is, if valid.
+struct outcome_of {
+  store::settlement what;
+  caf::actor tell;
+};
+struct journal_page {
+  seq_no after;
+  bool healing;
+  result<std::vector<store::entry>> page;
+};
+struct outbox_page {
+  result<std::vector<store::call>> page;
+};
+struct settled {
+  std::shared_ptr<std::vector<outcome_of>> batch;
+  result<std::vector<std::optional<store::entry>>> answer;
+};
+/// A commit or settle was refused: the lease is lost.
+struct lost_lease {
+  epoch term;
+};
+struct claimed {
+  result<std::vector<store::lease>> answer;
+};
+
+// -- to chats -----------------------------------------------------------------
+struct chat_work {
+  store::entry what;
+};
+struct timer_work {
+  store::timer what;
+};
+struct loaded_record {
+  result<std::vector<store::chat_record>> answer;
+};
+struct loaded_entries {
+  result<std::vector<store::entry>> answer;
+};
+struct turn_ended {
+  std::uint64_t attempt;
+};
+struct commit_ended {
+  std::uint64_t attempt;
+  result<std::vector<store::turn_receipt>> answer;
+};
+
+// -- to lanes -----------------------------------------------------------------
+struct lane_call {
+  store::call what;
+};
+struct lane_permit {
+  window::ticket ticket;
+};
+struct lane_answer {
+  call_id id;
+  chat_key from;
+  bool labelled;
+  boost::system::result<http::response, http::failure> answer;
+};
+struct lane_marked {
+  call_id id;
+};
+struct lane_fetched {
+  result<std::vector<store::call>> answer;
+};
+struct lane_resolved {
+  std::string label;
+  result<std::vector<store::chat_record>> answer;
+};
+
+// -- to the global limiter ----------------------------------------------------
+struct permit_wanted {
+  caf::actor lane;
+  unsigned cost;
+  bool bulk;
+};
+struct permit_back {
+  window::ticket ticket;
+  mono_time at;
+  bool arrived;
+};
+struct flood_seen {
+  chat_key chat;
+  milliseconds retry_after;
+};
+
+// -- to senders ---------------------------------------------------------------
+struct send_call {
+  caf::actor lane;
+  call_id id;
+  chat_key from;
+  bool labelled;
+  std::string method;
+  store::payload body;
+};
+
+// -- to the timer actor -------------------------------------------------------
+struct timer_armed {
+  wall_time due;
+};
+struct timer_done {
+  store::timer what;
+};
+struct due_answer {
+  result<store::backend::due_timers> answer;
+};
+
+// -- to the poller ------------------------------------------------------------
+struct poll_answer {
+  boost::system::result<http::response, http::failure> answer;
+};
+struct poll_accepted {
+  std::int64_t next_offset;
+  std::shared_ptr<std::vector<store::arrival>> batch;
+  result<std::vector<store::receipt>> answer;
+};
+
+// -- for the stats page -------------------------------------------------------
+struct shard_report {
+  shard_id shard;
+  epoch term;
+  std::size_t chats = 0, lanes = 0;
+  std::uint64_t journal_waiting = 0, calls_waiting = 0;
+  struct busy {
+    chat_key key;
+    std::uint64_t turns = 0;
+    std::uint32_t waiting = 0;
+  };
+  std::vector<busy> busiest;
+};
+/// Asks a shard; it calls `tell` once, on its own thread.
+struct report_shard {
+  std::function<void(shard_report)> tell;
+};
+struct chat_report {
+  bool active = false;
+  std::uint32_t waiting = 0;
+  std::uint64_t turns = 0;
+  std::uint32_t calls_waiting = 0;
+  std::uint64_t calls_done = 0;
+  std::string lane;            ///< what its limiter waits for
+  std::int64_t frozen_ms = 0;  ///< until its limiter may send again
+};
+struct report_chat {
+  chat_key key;
+  std::function<void(chat_report)> tell;
+};
+struct global_report {
+  std::size_t waiting = 0;
+  unsigned used = 0, limit = 0;
+  double factor = 1;
+  std::int64_t frozen_ms = 0;
+};
+struct report_global {
+  std::function<void(global_report)> tell;
+};
+
+}  // namespace troupe::actors
+
+#define TROUPE_LOCAL_MESSAGE(type) \
+  CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::actors::type)
+
+TROUPE_LOCAL_MESSAGE(web_arrival)
+TROUPE_LOCAL_MESSAGE(start_shard)
+TROUPE_LOCAL_MESSAGE(appended)
+TROUPE_LOCAL_MESSAGE(committed_calls)
+TROUPE_LOCAL_MESSAGE(fired_timers)
+TROUPE_LOCAL_MESSAGE(outcome_of)
+TROUPE_LOCAL_MESSAGE(journal_page)
+TROUPE_LOCAL_MESSAGE(outbox_page)
+TROUPE_LOCAL_MESSAGE(settled)
+TROUPE_LOCAL_MESSAGE(lost_lease)
+TROUPE_LOCAL_MESSAGE(claimed)
+TROUPE_LOCAL_MESSAGE(chat_work)
+TROUPE_LOCAL_MESSAGE(timer_work)
+TROUPE_LOCAL_MESSAGE(loaded_record)
+TROUPE_LOCAL_MESSAGE(loaded_entries)
+TROUPE_LOCAL_MESSAGE(turn_ended)
+TROUPE_LOCAL_MESSAGE(commit_ended)
+TROUPE_LOCAL_MESSAGE(lane_call)
+TROUPE_LOCAL_MESSAGE(lane_permit)
+TROUPE_LOCAL_MESSAGE(lane_answer)
+TROUPE_LOCAL_MESSAGE(lane_marked)
+TROUPE_LOCAL_MESSAGE(lane_fetched)
+TROUPE_LOCAL_MESSAGE(lane_resolved)
+TROUPE_LOCAL_MESSAGE(permit_wanted)
+TROUPE_LOCAL_MESSAGE(permit_back)
+TROUPE_LOCAL_MESSAGE(flood_seen)
+TROUPE_LOCAL_MESSAGE(send_call)
+TROUPE_LOCAL_MESSAGE(timer_armed)
+TROUPE_LOCAL_MESSAGE(timer_done)
+TROUPE_LOCAL_MESSAGE(due_answer)
+TROUPE_LOCAL_MESSAGE(poll_answer)
+TROUPE_LOCAL_MESSAGE(poll_accepted)
+TROUPE_LOCAL_MESSAGE(report_shard)
+TROUPE_LOCAL_MESSAGE(report_chat)
+TROUPE_LOCAL_MESSAGE(report_global)
+
+#undef TROUPE_LOCAL_MESSAGE

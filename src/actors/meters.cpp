@@ -1,0 +1,86 @@
+#include "actors/meters.hpp"
+
+namespace troupe::actors {
+
+namespace {
+
+metrics::counter& turns(metrics::registry& r, const char* end) {
+  return r.add_counter("troupe_turns_total", "Turns by how they ended.",
+                       {{"end", end}});
+}
+
+metrics::counter& refused(metrics::registry& r, const char* why) {
+  return r.add_counter("troupe_updates_refused_total",
+                       "Updates answered with an error, by reason.",
+                       {{"reason", why}});
+}
+
+metrics::counter& calls(metrics::registry& r, const char* outcome) {
+  return r.add_counter("troupe_calls_total",
+                       "Bot API calls settled, by outcome.",
+                       {{"outcome", outcome}});
+}
+
+metrics::counter& errors(metrics::registry& r, const char* kind) {
+  return r.add_counter("troupe_call_errors_total",
+                       "Attempts at Bot API calls that failed, by class.",
+                       {{"class", kind}});
+}
+
+}  // namespace
+
+meters::meters(metrics::registry& r)
+    : accepted{r.add_counter("troupe_updates_accepted_total",
+                             "Updates that are durable in the journal.")},
+      duplicates{r.add_counter("troupe_updates_duplicate_total",
+                               "Redelivered updates, dropped.")},
+      refused_overload{refused(r, "overload")},
+      refused_store{refused(r, "store")},
+      refused_bad{refused(r, "bad_request")},
+      accept_seconds{r.add_histogram(
+          "troupe_accept_seconds", "From an update's arrival to durable.")},
+      turns_done{turns(r, "done")},
+      turns_unhandled{turns(r, "unhandled")},
+      turns_stale{turns(r, "stale")},
+      turns_repeated{turns(r, "repeated")},
+      turns_threw{turns(r, "threw")},
+      dead_letters{r.add_counter("troupe_dead_letters_total",
+                                 "Turns and calls given up as dead letters.")},
+      turns_late{r.add_counter("troupe_turns_late_total",
+                               "Handlers that ran past their deadline.")},
+      turn_wait_seconds{r.add_histogram(
+          "troupe_turn_wait_seconds", "From acceptance to the turn's start.")},
+      turn_run_seconds{r.add_histogram("troupe_turn_run_seconds",
+                                       "Time inside the behaviour.")},
+      commit_seconds{r.add_histogram("troupe_commit_seconds",
+                                     "From a turn's end to its commit.")},
+      reply_seconds{r.add_histogram(
+          "troupe_reply_seconds",
+          "From an update's acceptance to a reply's answer by Telegram.")},
+      calls_sent{calls(r, "sent")},
+      calls_failed{calls(r, "failed")},
+      calls_unknown{calls(r, "unknown")},
+      calls_collapsed{calls(r, "collapsed")},
+      answers_429{errors(r, "too_many_requests")},
+      answers_5xx{errors(r, "server")},
+      answers_refused{errors(r, "refused")},
+      answers_gone{errors(r, "chat_gone")},
+      network_failures{errors(r, "network")},
+      unknown_outcomes{r.add_counter(
+          "troupe_unknown_outcomes_total",
+          "Attempts that may or may not have reached the chat.")},
+      global_freezes{r.add_counter("troupe_global_freezes_total",
+                                   "Times a 429 stopped the whole bot.")},
+      call_seconds{r.add_histogram("troupe_call_seconds",
+                                   "From a call's departure to its answer.")},
+      store_errors{r.add_counter("troupe_store_errors_total",
+                                 "Store operations that failed.")},
+      fenced{r.add_counter("troupe_fenced_total",
+                           "Commits refused because the lease was lost.")},
+      gaps_healed{r.add_counter("troupe_gaps_healed_total",
+                                "Journal gaps filled from the store.")},
+      polls{r.add_counter("troupe_polls_total", "getUpdates calls answered.")},
+      poll_conflicts{r.add_counter("troupe_poll_conflicts_total",
+                                   "getUpdates calls answered 409.")} {}
+
+}  // namespace troupe::actors

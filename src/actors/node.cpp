@@ -1,0 +1,293 @@
+#include "actors/node.hpp"
+
+#include <algorithm>
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/send.hpp>
+#include <future>
+#include <thread>
+
+#include "actors/budget_actor.hpp"
+#include "actors/node_stats.hpp"
+#include "actors/poller_actor.hpp"
+#include "actors/sender_actor.hpp"
+#include "actors/shard_actor.hpp"
+#include "actors/timer_actor.hpp"
+#include "actors/webhook_actor.hpp"
+#include "actors/webhook_gate.hpp"
+#include "core/log.hpp"
+#include "telegram/update.hpp"
+
+namespace troupe::actors {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr milliseconds lease_ttl{2'000};
+constexpr milliseconds start_patience{60'000};
+constexpr unsigned overload_pause_s = 1;
+constexpr unsigned draining_pause_s = 1;
+// Updates inside `accept` at once: far more than Telegram's 100 connections.
+constexpr std::int64_t most_accepting = 4'096;
+// Parked entries cost some dozen bytes each; still, not without a bound.
+constexpr std::int64_t most_parked = 1'000'000;
+
+unsigned cores() { return std::max(1u, std::thread::hardware_concurrency()); }
+
+caf::actor_system_config system_config(const node_options& how) {
+  caf::actor_system_config config;
+  auto workers = how.workers != 0 ? how.workers : cores();
+  config.set("scheduler.max-threads", std::size_t{workers});
+  // Sharing, not stealing: thieves poll, with sleeps of up to 10 ms, which is
+  // both CPU while idle and latency at the first message after idling.
+  config.set("scheduler.policy", caf::atom("sharing"));
+  return config;
+}
+
+/// Waits for an asynchronous answer: for start-up only.
+template <class T, class Start>
+result<T> wait_for(Start start) {
+  auto done = std::make_shared<std::promise<result<T>>>();
+  auto answer = done->get_future();
+  start([done](result<T> r) { done->set_value(std::move(r)); });
+  if (answer.wait_for(start_patience) != std::future_status::ready)
+    return error{errc::timed_out, "the store did not answer within 60 s"};
+  return answer.get();
+}
+
+}  // namespace
+
+struct node::impl {
+  impl(node_options how, std::shared_ptr<const detail::bot_base> bot,
+       store::backend& store, http::loop& loop, http::client& telegram,
+       metrics::registry& into)
+      : config{system_config(how)},
+        system{std::make_unique<caf::actor_system>(config)},
+        gate{how.webhook_path, how.webhook_secret},
+        shared{std::make_shared<services>(std::move(how), std::move(bot),
+                                          store, telegram, loop, into)} {}
+
+  result<void> start();
+  void spawn_all(std::vector<store::spending> spent,
+                 std::vector<store::lease> leases);
+  void stop_actors();
+  bool quiet() const;
+
+  caf::actor_system_config config;
+  std::unique_ptr<caf::actor_system> system;
+  webhook_gate gate;
+  std::shared_ptr<services> shared;
+};
+
+result<void> node::impl::start() {
+  auto& s = *shared;
+  s.started = s.how.time->mono();
+  std::vector<shard_id> all;
+  for (std::uint16_t i = 0; i < s.store.shards(); ++i)
+    all.push_back({i});
+  auto leases = wait_for<std::vector<store::lease>>([&](auto done) {
+    s.store.claim(all, s.how.name, lease_ttl, std::move(done));
+  });
+  if (!leases)
+    return leases.error();
+  if (leases->size() != all.size())
+    return error{errc::conflict, "another node holds shards of this store"};
+  auto since = s.how.time->wall() - store::spending_window;
+  auto spent = wait_for<std::vector<store::spending>>(
+      [&](auto done) { s.store.spent(since, std::move(done)); });
+  if (!spent)
+    return spent.error();
+  spawn_all(std::move(*spent), std::move(*leases));
+  return {};
+}
+
+void node::impl::spawn_all(std::vector<store::spending> spent,
+                           std::vector<store::lease> leases) {
+  auto& s = *shared;
+  auto threads = s.how.turns.threads != 0 ? s.how.turns.threads : cores();
+  turn_pool::options pool;
+  pool.threads = threads;
+  pool.max_threads = std::max(threads, s.how.turns.max_threads);
+  pool.deadline = s.how.turns.deadline;
+  pool.late = [&count = s.count](const std::string& chat, milliseconds ran) {
+    count.turns_late.add();
+    log::warn("handler_late",
+              {{"chat", chat}, {"running_ms", std::int64_t{ran.count()}}});
+  };
+  s.pool = std::make_unique<turn_pool>(std::move(pool));
+  s.shards.resize(leases.size());
+  for (auto& l : leases)
+    s.shards[l.shard.value] = system->spawn<shard_actor>(shared, l.shard);
+  if (s.how.limits.global_per_second != 0)
+    s.global = system->spawn<budget_actor>(shared);
+  s.timers = system->spawn<timer_actor>(shared);
+  s.webhook = system->spawn<webhook_actor>(shared);
+  for (unsigned i = 0; i < std::max(1u, s.how.sending.senders); ++i)
+    s.senders.push_back(system->spawn<sender_actor>(shared));
+  if (s.how.poll)
+    s.poller = system->spawn<poller_actor>(shared);
+  std::vector<std::vector<store::spending>> by_shard(leases.size());
+  auto shards = static_cast<std::uint16_t>(leases.size());
+  for (auto& x : spent)
+    by_shard[shard_of(x.to, shards).value].push_back(x);
+  for (auto& l : leases)
+    caf::anon_send(s.shards[l.shard.value],
+                   start_shard{std::make_shared<ownership>(l),
+                               std::move(by_shard[l.shard.value])});
+  caf::anon_send(s.timers, go_atom::value);
+  if (s.poller)
+    caf::anon_send(s.poller, go_atom::value);
+}
+
+void node::impl::stop_actors() {
+  auto& s = *shared;
+  std::vector<caf::actor> all = s.shards;
+  all.insert(all.end(), s.senders.begin(), s.senders.end());
+  for (auto& a : {s.global, s.timers, s.webhook, s.poller})
+    if (a)
+      all.push_back(a);
+  for (auto& a : all)
+    caf::anon_send_exit(a, caf::exit_reason::user_shutdown);
+  all.clear();
+  system->await_all_actors_done();
+  s.shards.clear();
+  s.senders.clear();
+  for (auto a : {&s.global, &s.timers, &s.webhook, &s.poller})
+    *a = nullptr;
+}
+
+node::node(std::unique_ptr<impl> p) : impl_{std::move(p)} {}
+
+result<std::unique_ptr<node>> node::start(
+    node_options how, std::shared_ptr<const detail::bot_base> bot,
+    store::backend& store, http::loop& loop, http::client& telegram,
+    metrics::registry& into) {
+  auto p = std::make_unique<impl>(std::move(how), std::move(bot), store, loop,
+                                  telegram, into);
+  if (auto started = p->start(); !started)
+    return started.error();
+  return std::unique_ptr<node>{new node{std::move(p)}};
+}
+
+node::~node() {
+  auto& s = *impl_->shared;
+  s.draining = true;
+  s.stopping = true;
+  // No callback comes after these, so no actor is needed after them.
+  s.store.close();
+  s.telegram.close();
+  if (s.pool && !s.pool->stop(2s)) {
+    // A handler that never returns still uses all this: leave it be.
+    log::error("handler_stuck", {{"note", "a handler outlived the bot"}});
+    impl_.release();  // NOLINT(bugprone-unused-return-value)
+    return;
+  }
+  impl_->stop_actors();
+}
+
+void node::webhook(http::request&& what, http::responder answer) {
+  auto& s = *impl_->shared;
+  if (auto no = impl_->gate.refuse(what)) {
+    s.count.refused_bad.add();
+    answer(std::move(*no));
+    return;
+  }
+  if (s.draining) {
+    answer(come_back(draining_pause_s, "shutting down"));
+    return;
+  }
+  if (s.pending > std::int64_t(s.how.max_pending) ||
+      s.accepting > most_accepting || s.parked > most_parked) {
+    s.count.refused_overload.add();
+    answer(come_back(overload_pause_s, "overloaded"));
+    return;
+  }
+  auto where = telegram::route(what.body);
+  if (!where) {
+    s.count.refused_bad.add();
+    log::warn("bad_update", {{"peer", what.peer},
+                             {"bytes", std::uint64_t{what.body.size()}},
+                             {"error", to_string(where.error())}});
+    answer(error_page(400, "Bad Request: " + where.error().context));
+    return;
+  }
+  if (where->kind == telegram::update_kind::none) {
+    answer(http::response{});  // confirm and drop: nothing in it to turn
+    return;
+  }
+  s.accepting += 1;
+  auto now = s.now();
+  caf::anon_send(
+      s.webhook,
+      web_arrival{{where->id, where->key,
+                   store::make_payload(std::move(what.body)), now.wall},
+                  std::move(answer),
+                  now.mono});
+}
+
+bool node::ready() const noexcept {
+  auto& s = *impl_->shared;
+  return !s.draining && !s.store_down;
+}
+
+bool node::impl::quiet() const {
+  auto& s = *shared;
+  return s.turning == 0 && s.flying == 0 && s.settling == 0;
+}
+
+bool node::drain(milliseconds deadline) {
+  auto& s = *impl_->shared;
+  s.draining = true;
+  auto from = std::chrono::steady_clock::now();
+  auto end = from + deadline;
+  auto wait = [&](auto until, auto condition) {
+    while (!condition()) {
+      if (std::chrono::steady_clock::now() >= until)
+        return false;
+      std::mutex lock;
+      std::unique_lock guard{lock};
+      std::condition_variable{}.wait_for(guard, 5ms);
+    }
+    return true;
+  };
+  // First let what was accepted be turned, as long as half the time allows;
+  // then let what is under way end. The rest is in the store.
+  wait(from + deadline / 2, [&] {
+    return s.accepting == 0 && s.pending == 0 && s.parked == 0 &&
+           s.turning == 0;
+  });
+  s.stopping = true;
+  bool clean = wait(end, [&] { return impl_->quiet(); });
+  log::info("drained",
+            {{"clean", clean},
+             {"left_to_turn", std::int64_t{s.pending + s.parked}},
+             {"left_to_send", std::int64_t{s.outbox}}});
+  return clean;
+}
+
+void node::stats(callback<std::string> done) {
+  collect_stats(impl_->shared, std::move(done));
+}
+
+void node::chat_stats(chat_key key, callback<std::string> done) {
+  collect_chat_stats(impl_->shared, key, std::move(done));
+}
+
+void node::retry(std::vector<dead_letter_id> which,
+                 callback<std::size_t> done) {
+  auto shared = impl_->shared;
+  shared->store.retry(
+      std::move(which), [shared, done = std::move(done)](auto entries) {
+        if (!entries) {
+          done(entries.error());
+          return;
+        }
+        auto n = entries->size();
+        for (auto& e : *entries)
+          caf::anon_send(shared->shard_for(e.key), appended{{std::move(e)}});
+        done(n);
+      });
+}
+
+}  // namespace troupe::actors

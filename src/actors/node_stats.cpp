@@ -1,0 +1,270 @@
+#include "actors/node_stats.hpp"
+
+#include <algorithm>
+#include <caf/send.hpp>
+#include <mutex>
+#include <optional>
+
+#include "actors/messages.hpp"
+#include "core/json.hpp"
+
+namespace troupe::actors {
+
+namespace {
+
+constexpr milliseconds patience{2'000};
+constexpr std::size_t busiest_shown = 20;
+
+/// Collects answers from several threads and finishes once: when all came, or
+/// when time is up.
+struct collection {
+  std::mutex lock;
+  std::size_t missing = 0;
+  bool finished = false;
+  std::vector<shard_report> shards;
+  std::optional<global_report> global;
+  std::optional<store::figures> figures;
+  std::function<void(collection&)> finish;
+
+  template <class Put>
+  void put(Put p, bool last = false) {
+    std::unique_lock guard{lock};
+    if (finished)
+      return;
+    p(*this);
+    if (missing > 0)
+      --missing;
+    if (missing > 0 && !last)
+      return;
+    finished = true;
+    guard.unlock();
+    finish(*this);
+  }
+};
+
+json::object latency(const metrics::histogram& h) {
+  return {{"count", h.count()},
+          {"p50_ms", h.quantile(0.5) * 1000},
+          {"p95_ms", h.quantile(0.95) * 1000},
+          {"p99_ms", h.quantile(0.99) * 1000}};
+}
+
+json::object counters(const meters& m) {
+  return {
+      {"accepted", m.accepted.value()},
+      {"duplicates", m.duplicates.value()},
+      {"refused_overload", m.refused_overload.value()},
+      {"refused_store", m.refused_store.value()},
+      {"refused_bad", m.refused_bad.value()},
+      {"turns_done", m.turns_done.value()},
+      {"turns_unhandled", m.turns_unhandled.value()},
+      {"turns_stale", m.turns_stale.value()},
+      {"turns_repeated", m.turns_repeated.value()},
+      {"turns_threw", m.turns_threw.value()},
+      {"dead_letters", m.dead_letters.value()},
+      {"calls_sent", m.calls_sent.value()},
+      {"calls_failed", m.calls_failed.value()},
+      {"calls_unknown", m.calls_unknown.value()},
+      {"calls_collapsed", m.calls_collapsed.value()},
+      {"unknown_outcomes", m.unknown_outcomes.value()},
+      {"answers_429", m.answers_429.value()},
+      {"answers_5xx", m.answers_5xx.value()},
+      {"network_failures", m.network_failures.value()},
+      {"store_errors", m.store_errors.value()},
+      {"fenced", m.fenced.value()},
+      {"gaps_healed", m.gaps_healed.value()},
+  };
+}
+
+json::array busiest_chats(std::vector<shard_report>& shards) {
+  std::vector<shard_report::busy> all;
+  for (auto& s : shards)
+    all.insert(all.end(), s.busiest.begin(), s.busiest.end());
+  auto keep = std::min(busiest_shown, all.size());
+  std::partial_sort(all.begin(), all.begin() + std::ptrdiff_t(keep), all.end(),
+                    [](auto& a, auto& b) {
+                      return std::tie(a.waiting, a.turns) >
+                             std::tie(b.waiting, b.turns);
+                    });
+  json::array out;
+  for (std::size_t i = 0; i < keep; ++i)
+    out.push_back(json::object{{"chat", to_string(all[i].key)},
+                               {"waiting", all[i].waiting},
+                               {"turns", all[i].turns}});
+  return out;
+}
+
+json::object actors_of(const services& s, const collection& c) {
+  auto pool = s.pool->now();
+  auto load = s.telegram.now();
+  return {{"shards", c.shards.size()},
+          {"chats", s.chats.load()},
+          {"lanes", s.lanes.load()},
+          {"senders", s.senders.size()},
+          {"turn_threads", pool.threads},
+          {"turn_threads_blocked", pool.blocked},
+          {"turns_waiting_for_a_thread", pool.waiting},
+          {"connections", load.connections}};
+}
+
+std::string render(const services& s, collection& c) {
+  json::object root;
+  root["node"] = s.how.name;
+  root["ready"] = !s.draining && !s.store_down;
+  root["draining"] = s.draining.load();
+  auto up = s.how.time->mono() - s.started;
+  root["uptime_s"] = std::chrono::duration<double>(up).count();
+  root["actors"] = actors_of(s, c);
+  root["depth"] = json::object{
+      {"accepting", s.accepting.load()}, {"to_turn", s.pending.load()},
+      {"parked", s.parked.load()},       {"turning", s.turning.load()},
+      {"outbox", s.outbox.load()},       {"in_flight", s.flying.load()},
+      {"settling", s.settling.load()}};
+  if (c.global)
+    root["global_limit"] = json::object{{"waiting", c.global->waiting},
+                                        {"used", c.global->used},
+                                        {"limit", c.global->limit},
+                                        {"factor", c.global->factor},
+                                        {"frozen_ms", c.global->frozen_ms}};
+  if (c.figures) {
+    auto& f = *c.figures;
+    root["store"] = json::object{
+        {"journal", f.journal},         {"outbox", f.outbox},
+        {"timers", f.timers},           {"chats", f.chats},
+        {"dead_letters", f.dead_letters}, {"bytes", f.bytes},
+        {"free_bytes", f.free_bytes}};
+  }
+  root["latency"] = json::object{
+      {"accept", latency(s.count.accept_seconds)},
+      {"turn_wait", latency(s.count.turn_wait_seconds)},
+      {"turn_run", latency(s.count.turn_run_seconds)},
+      {"commit", latency(s.count.commit_seconds)},
+      {"call", latency(s.count.call_seconds)},
+      {"reply", latency(s.count.reply_seconds)}};
+  root["totals"] = counters(s.count);
+  root["busiest"] = busiest_chats(c.shards);
+  std::sort(c.shards.begin(), c.shards.end(),
+            [](auto& a, auto& b) { return a.shard < b.shard; });
+  json::array shards;
+  for (auto& r : c.shards)
+    shards.push_back(json::object{{"shard", r.shard.value},
+                                  {"owner", s.how.name},
+                                  {"epoch", r.term.value},
+                                  {"chats", r.chats},
+                                  {"lanes", r.lanes},
+                                  {"to_turn", r.journal_waiting},
+                                  {"to_send", r.calls_waiting}});
+  root["shards"] = std::move(shards);
+  root["unanswered"] = c.missing;
+  return json::serialize(root);
+}
+
+}  // namespace
+
+void collect_stats(const std::shared_ptr<services>& shared,
+                   callback<std::string> done) {
+  auto all = std::make_shared<collection>();
+  all->missing = shared->shards.size() + 1 + (shared->global ? 1 : 0);
+  all->finish = [shared, done = std::move(done)](collection& c) {
+    done(render(*shared, c));
+  };
+  for (auto& shard : shared->shards)
+    caf::anon_send(shard, report_shard{[all](shard_report r) {
+                     all->put([&](collection& c) {
+                       c.shards.push_back(std::move(r));
+                     });
+                   }});
+  if (shared->global)
+    caf::anon_send(shared->global, report_global{[all](global_report r) {
+                     all->put([&](collection& c) { c.global = r; });
+                   }});
+  shared->store.stats([all](auto f) {
+    all->put([&](collection& c) {
+      if (f)
+        c.figures = *f;
+    });
+  });
+  shared->loop.after(patience,
+                     [all] { all->put([](collection&) {}, true); });
+}
+
+void collect_chat_stats(const std::shared_ptr<services>& shared, chat_key key,
+                        callback<std::string> done) {
+  struct both {
+    std::mutex lock;
+    std::optional<result<std::vector<store::chat_record>>> record;
+    std::optional<result<std::vector<store::timer>>> timers;
+    std::optional<chat_report> live;
+    bool finished = false;
+  };
+  auto all = std::make_shared<both>();
+  auto look = [all, key, done = std::move(done)](bool late) {
+    std::unique_lock guard{all->lock};
+    bool complete = all->record && all->timers && all->live;
+    if (all->finished || (!complete && !late))
+      return;
+    all->finished = true;
+    guard.unlock();
+    if (!complete) {
+      done(error{errc::timed_out, "the node did not answer within 2 s"});
+      return;
+    }
+    if (!*all->record || !*all->timers) {
+      done(!*all->record ? all->record->error() : all->timers->error());
+      return;
+    }
+    auto& record = (**all->record).front();
+    auto& live = *all->live;
+    if (record.version == 0 && !live.active) {
+      done(error{errc::not_found, "no record of chat " + to_string(key)});
+      return;
+    }
+    json::array labels, timers;
+    for (auto& l : record.labels)
+      labels.push_back(
+          json::object{{"label", l.name}, {"message_id", l.message_id}});
+    for (auto& t : **all->timers)
+      timers.push_back(
+          json::object{{"name", t.name}, {"due_ms", to_ms(t.due)}});
+    auto state = parse_json(record.state.empty() ? "null" : record.state);
+    done(json::serialize(json::object{
+        {"chat", to_string(key)},
+        {"version", record.version},
+        {"mode", record.mode},
+        {"state", state ? *state : json::value{}},
+        {"labels", std::move(labels)},
+        {"timers", std::move(timers)},
+        {"active", live.active},
+        {"to_turn", live.waiting},
+        {"turns", live.turns},
+        {"to_send", live.calls_waiting},
+        {"sent", live.calls_done},
+        {"limiter", live.lane},
+        {"frozen_ms", live.frozen_ms}}));
+  };
+  shared->store.load({key}, [all, look](auto r) {
+    {
+      std::lock_guard guard{all->lock};
+      all->record = std::move(r);
+    }
+    look(false);
+  });
+  shared->store.timers(key, [all, look](auto r) {
+    {
+      std::lock_guard guard{all->lock};
+      all->timers = std::move(r);
+    }
+    look(false);
+  });
+  caf::anon_send(shared->shard_for(key),
+                 report_chat{key, [all, look](chat_report r) {
+                               {
+                                 std::lock_guard guard{all->lock};
+                                 all->live = std::move(r);
+                               }
+                               look(false);
+                             }});
+  shared->loop.after(patience, [look] { look(true); });
+}
+
+}  // namespace troupe::actors

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "actors/services.hpp"
+#include "core/callback.hpp"
+
+namespace troupe::actors {
+
+/// Asks shards, budget and store, and puts `/stats` together. Answers within
+/// two seconds; what did not answer by then is listed as missing.
+void collect_stats(const std::shared_ptr<services>& shared,
+                   callback<std::string> done);
+
+/// `/stats/chats/<key>`.
+void collect_chat_stats(const std::shared_ptr<services>& shared, chat_key key,
+                        callback<std::string> done);
+
+}  // namespace troupe::actors

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <caf/event_based_actor.hpp>
+#include <memory>
+
+#include "actors/messages.hpp"
+
+namespace troupe::actors {
+
+/// Takes updates by getUpdates. The offset is advanced (which confirms to
+/// Telegram) only after the store has them durably; after a restart it starts
+/// without an offset, and the store drops what it knows (TELEGRAM.md R7).
+class poller_actor : public caf::event_based_actor {
+ public:
+  poller_actor(caf::actor_config& config, std::shared_ptr<services> shared);
+  const char* name() const override { return "poller"; }
+
+ protected:
+  caf::behavior make_behavior() override;
+
+ private:
+  void poll();
+  void on_answer(poll_answer& m);
+  void on_updates(const std::string& body);
+  void accept(std::shared_ptr<std::vector<store::arrival>> batch,
+              std::int64_t next_offset);
+  void on_accepted(poll_accepted& m);
+  void pause(milliseconds how_long);
+  void back_off();
+
+  const std::shared_ptr<services> shared_;
+  std::int64_t offset_ = 0;  ///< 0: from the oldest unconfirmed update
+  unsigned failures_ = 0;
+  bool polling_ = false;
+  // What the store could not take yet: tried again before the next poll.
+  std::shared_ptr<std::vector<store::arrival>> held_;
+  std::int64_t held_offset_ = 0;
+};
+
+}  // namespace troupe::actors

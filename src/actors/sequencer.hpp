@@ -1,0 +1,50 @@
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "store/store.hpp"
+
+namespace troupe::actors {
+
+/// Puts the hints about a shard's journal back into its order. A hint may come
+/// late, twice or not at all; the sequence is gapless, so whatever is missing
+/// shows as a gap, which the owner fills from the store.
+///
+/// Pure. **Threads**: one.
+class sequencer {
+ public:
+  /// Everything up to `last` was taken from the store.
+  void start(seq_no last);
+
+  bool started() const noexcept { return started_; }
+
+  /// Takes hints; gives back what is next in order. Before `start`, hints are
+  /// only kept.
+  std::vector<store::entry> offer(std::vector<store::entry> hints);
+
+  /// Takes what the store has after `asked`, up to a limit; gives back what is
+  /// next in order. A sequence that the store does not have any more, although
+  /// it has a later one, is skipped.
+  std::vector<store::entry> heal(std::vector<store::entry> page);
+
+  /// True if something is missing between what was given out and what is kept.
+  bool gap() const noexcept { return !kept_.empty() || lost_; }
+
+  /// The last sequence given out.
+  seq_no last() const noexcept { return {next_ - 1}; }
+
+  /// Hints kept while something before them is missing; what comes over it is
+  /// dropped and read from the store.
+  static constexpr std::size_t most_kept = 1024;
+
+ private:
+  void release(std::vector<store::entry>& out);
+
+  bool started_ = false;
+  bool lost_ = false;
+  std::uint64_t next_ = 1;
+  std::map<std::uint64_t, store::entry> kept_;
+};
+
+}  // namespace troupe::actors

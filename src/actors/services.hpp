@@ -1,0 +1,82 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <caf/actor.hpp>
+#include <memory>
+#include <vector>
+
+#include "actors/lane.hpp"
+#include "actors/meters.hpp"
+#include "actors/node.hpp"
+#include "actors/turn_pool.hpp"
+
+namespace troupe::actors {
+
+/// This node's hold on one shard. A new claim makes a new object, so that what
+/// was begun under an old lease keeps its old epoch and is refused.
+struct ownership {
+  explicit ownership(store::lease l) : held{l} {}
+
+  const store::lease held;
+  std::atomic<std::uint32_t> next_call{1};
+
+  call_id new_call() { return make_call_id(held.term, next_call++); }
+};
+
+/// What all actors of a node share. Made before the first actor, gone after
+/// the last. **Threads**: any; what changes is atomic.
+struct services {
+  services(node_options o, std::shared_ptr<const detail::bot_base> b,
+           store::backend& s, http::client& t, http::loop& l,
+           metrics::registry& r)
+      : how{std::move(o)},
+        bot{std::move(b)},
+        store{s},
+        telegram{t},
+        loop{l},
+        count{r} {}
+
+  const node_options how;
+  const std::shared_ptr<const detail::bot_base> bot;
+  store::backend& store;
+  http::client& telegram;
+  http::loop& loop;
+  meters count;
+  std::unique_ptr<turn_pool> pool;
+
+  // Set once, before the first message.
+  std::vector<caf::actor> shards;
+  caf::actor webhook;
+  caf::actor global;  ///< invalid if there is no global limit
+  caf::actor timers;
+  caf::actor poller;
+  std::vector<caf::actor> senders;
+  mono_time started{};
+
+  /// Nothing new is accepted.
+  std::atomic<bool> draining{false};
+  /// No turn and no call begins any more.
+  std::atomic<bool> stopping{false};
+  /// The last store operation that mattered failed.
+  std::atomic<bool> store_down{false};
+
+  std::atomic<std::int64_t> accepting{0};  ///< updates inside `accept`
+  std::atomic<std::int64_t> pending{0};    ///< to turn, with a body in memory
+  std::atomic<std::int64_t> parked{0};     ///< to turn, body in the store only
+  std::atomic<std::int64_t> turning{0};    ///< turns under way, commit included
+  std::atomic<std::int64_t> outbox{0};     ///< calls committed, not settled
+  std::atomic<std::int64_t> flying{0};     ///< calls on their way to Telegram
+  std::atomic<std::int64_t> settling{0};   ///< outcomes not yet durable
+  std::atomic<std::int64_t> chats{0};      ///< chat actors alive
+  std::atomic<std::int64_t> lanes{0};      ///< chat and group limiters alive
+
+  const caf::actor& shard_for(const chat_key& key) const {
+    return shards[shard_of(key, static_cast<std::uint16_t>(shards.size()))
+                      .value];
+  }
+  moment now() const { return {how.time->mono(), how.time->wall()}; }
+  milliseconds since(wall_time t) const { return how.time->wall() - t; }
+};
+
+}  // namespace troupe::actors

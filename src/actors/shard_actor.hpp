@@ -1,0 +1,71 @@
+#pragma once
+
+#include <caf/event_based_actor.hpp>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "actors/messages.hpp"
+#include "actors/sequencer.hpp"
+
+namespace troupe::actors {
+
+/// The owner of one shard: hands its journal out to its chats in sequence,
+/// its outbox to its lanes in order, and makes outcomes durable. Everything
+/// that reaches a chat or a lane passes here, which is why they can be ended
+/// when idle without a message ever getting lost.
+class shard_actor : public caf::event_based_actor {
+ public:
+  shard_actor(caf::actor_config& config, std::shared_ptr<services> shared,
+              shard_id id);
+  const char* name() const override { return "shard"; }
+
+ protected:
+  caf::behavior make_behavior() override;
+
+ private:
+  struct slot {
+    caf::actor who;
+    std::shared_ptr<slot_state> state;
+  };
+  using slots = std::unordered_map<chat_key, slot>;
+  enum class step : std::uint8_t { waiting, outbox, journal, following };
+
+  void start(start_shard& m);
+  void ask_outbox();
+  void on_outbox(outbox_page& m);
+  void ask_journal(seq_no after, bool healing);
+  void on_journal(journal_page& m);
+  void on_appended(appended& m);
+  void dispatch(std::vector<store::entry> entries);
+  void dispatch_call(store::call what);
+  void dispatch_timer(store::timer what);
+  void look_for_gap();
+  slot& chat_slot(const chat_key& key);
+  slot& lane_slot(const chat_key& key);
+  void on_outcome(outcome_of& m);
+  void flush_outcomes();
+  void on_settled(settled& m);
+  void lose(epoch term);
+  void end_children();
+  void passivate();
+  void report(const report_shard& m);
+  void report_one(const report_chat& m);
+
+  const std::shared_ptr<services> shared_;
+  const shard_id id_;
+  std::shared_ptr<ownership> owned_;
+  step step_ = step::waiting;
+  sequencer order_;
+  call_id outbox_read_;
+  seq_no journal_read_;
+  bool heal_asked_ = false;
+  slots chats_;
+  slots lanes_;
+  std::unordered_map<chat_key, std::vector<store::spending>> spent_;
+  std::vector<outcome_of> outcomes_;
+  std::shared_ptr<std::vector<outcome_of>> settling_;
+  unsigned settle_failures_ = 0;
+};
+
+}  // namespace troupe::actors

@@ -1,0 +1,88 @@
+#include "actors/timer_actor.hpp"
+
+#include <map>
+
+#include "core/log.hpp"
+
+namespace troupe::actors {
+
+namespace {
+
+// Due timers asked for at once, and under way at once.
+constexpr std::size_t page = 512;
+// Looked at anew at least this often: wall clocks jump.
+constexpr milliseconds longest_sleep{30'000};
+
+}  // namespace
+
+timer_actor::timer_actor(caf::actor_config& config,
+                         std::shared_ptr<services> shared)
+    : caf::event_based_actor{config}, shared_{std::move(shared)} {}
+
+caf::behavior timer_actor::make_behavior() {
+  return {
+      [this](go_atom) { ask(); },
+      [this](const timer_armed& m) { wake_at(m.due); },
+      [this](const timer_done& m) {
+        fired_.erase(id_of(m.what));
+        if (again_ && fired_.size() < page / 2)
+          ask();
+      },
+      [this](due_answer& m) { on_due(m); },
+      [this](tick_atom) {
+        wake_.reset();
+        ask();
+      },
+  };
+}
+
+void timer_actor::ask() {
+  if (asking_ || shared_->stopping || shared_->draining)
+    return;
+  asking_ = true;
+  again_ = false;
+  std::vector<shard_id> all;
+  for (std::size_t i = 0; i < shared_->shards.size(); ++i)
+    all.push_back({static_cast<std::uint16_t>(i)});
+  // Those under way are still due; ask for so many more.
+  shared_->store.due(std::move(all), shared_->how.time->wall(),
+                     page + fired_.size(),
+                     [me = caf::actor_cast<caf::actor>(this)](auto answer) {
+                       caf::anon_send(me, due_answer{std::move(answer)});
+                     });
+}
+
+void timer_actor::on_due(due_answer& m) {
+  asking_ = false;
+  auto now = shared_->how.time->wall();
+  if (!m.answer) {
+    shared_->count.store_errors.add();
+    wake_at(now + milliseconds{500});
+    return;
+  }
+  auto& found = *m.answer;
+  std::map<std::uint16_t, fired_timers> by_shard;
+  auto shards = static_cast<std::uint16_t>(shared_->shards.size());
+  again_ = found.due.size() >= page + fired_.size();
+  for (auto& t : found.due)
+    if (fired_.insert(id_of(t)).second)
+      by_shard[shard_of(t.key, shards).value].timers.push_back(std::move(t));
+  for (auto& [shard, batch] : by_shard)
+    caf::anon_send(shared_->shards[shard], std::move(batch));
+  auto next = now + longest_sleep;
+  if (found.next)
+    next = std::min(next, *found.next);
+  wake_at(next);
+}
+
+void timer_actor::wake_at(wall_time at) {
+  if (wake_ && *wake_ <= at)
+    return;
+  wake_ = at;
+  auto now = shared_->how.time->wall();
+  auto wait = std::clamp<milliseconds>(at - now, milliseconds{0},
+                                       longest_sleep);
+  delayed_send(this, wait, tick_atom::value);
+}
+
+}  // namespace troupe::actors

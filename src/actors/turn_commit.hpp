@@ -1,0 +1,37 @@
+#pragma once
+
+#include <memory>
+
+#include "actors/services.hpp"
+#include "store/store.hpp"
+#include "troupe/detail/turn.hpp"
+
+namespace troupe::actors {
+
+/// What a turn is about, before it ran.
+struct turn_subject {
+  chat_key key;
+  std::uint64_t version = 0;          ///< of the record
+  const store::entry* entry = nullptr;   ///< or `fired`
+  const store::timer* fired = nullptr;
+};
+
+/// The event as the behaviour's side takes it.
+detail::turn_event event_of(const turn_subject& what);
+
+/// The same number at every attempt at the same event, on any node.
+std::uint64_t seed_of(const turn_subject& what) noexcept;
+
+/// What acknowledges the subject and changes nothing else.
+store::turn bare_commit(const turn_subject& what);
+
+/// What to commit for a turn that ended with `result`. Call ids come from
+/// `owned`, in order.
+store::turn commit_of(const turn_subject& what, detail::turn_result& result,
+                      ownership& owned, wall_time now);
+
+/// The commit of a retried dead call (`entry_kind::call`): just that call.
+/// **Errors**: `errc::corrupt` if the body is not what was stored.
+result<store::turn> commit_of_call(const turn_subject& what, ownership& owned);
+
+}  // namespace troupe::actors

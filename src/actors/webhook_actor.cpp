@@ -1,0 +1,108 @@
+#include "actors/webhook_actor.hpp"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "actors/webhook_gate.hpp"
+#include "core/log.hpp"
+
+namespace troupe::actors {
+
+namespace {
+
+// Telegram waits this long before it repeats an update that the store could
+// not take: far below the 30 s that an inline query lives.
+constexpr unsigned store_pause_s = 2;
+
+http::response accepted() {
+  http::response r;
+  r.type.clear();
+  return r;
+}
+
+void answer_all(services& shared, std::vector<web_arrival>& batch,
+                std::vector<store::arrival>& arrivals,
+                const result<std::vector<store::receipt>>& receipts) {
+  shared.accepting -= std::int64_t(batch.size());
+  auto& count = shared.count;
+  if (!receipts) {
+    shared.store_down = true;
+    count.store_errors.add();
+    count.refused_store.add(batch.size());
+    log::error("accept_failed", {{"updates", std::uint64_t{batch.size()}},
+                                 {"error", to_string(receipts.error())}});
+    for (auto& x : batch)
+      x.answer(come_back(store_pause_s, "the store is not available"));
+    return;
+  }
+  shared.store_down = false;
+  hint_shards(shared, arrivals, *receipts);
+  auto now = shared.how.time->mono();
+  for (auto& x : batch) {
+    count.accept_seconds.observe(
+        std::chrono::duration<double>(now - x.since).count());
+    x.answer(accepted());
+  }
+}
+
+}  // namespace
+
+void hint_shards(services& shared, std::vector<store::arrival>& batch,
+                 const std::vector<store::receipt>& receipts) {
+  std::unordered_map<std::uint16_t, appended> by_shard;
+  for (std::size_t i = 0; i < receipts.size(); ++i) {
+    auto& r = receipts[i];
+    if (!r.fresh) {
+      shared.count.duplicates.add();
+      continue;
+    }
+    shared.count.accepted.add();
+    auto& a = batch[i];
+    by_shard[r.shard.value].entries.push_back(
+        {r.seq, store::entry_kind::update, a.key, a.id, a.at,
+         std::move(a.body)});
+  }
+  for (auto& [shard, hint] : by_shard) {
+    std::sort(hint.entries.begin(), hint.entries.end(),
+              [](auto& a, auto& b) { return a.seq < b.seq; });
+    caf::anon_send(shared.shards[shard], std::move(hint));
+  }
+}
+
+webhook_actor::webhook_actor(caf::actor_config& config,
+                             std::shared_ptr<services> shared)
+    : caf::event_based_actor{config}, shared_{std::move(shared)} {}
+
+caf::behavior webhook_actor::make_behavior() {
+  return {
+      [this](web_arrival& m) {
+        waiting_.push_back(std::move(m));
+        if (flush_sent_)
+          return;
+        // Behind what is in the mailbox already: that makes one batch.
+        flush_sent_ = true;
+        send(this, tick_atom::value);
+      },
+      [this](tick_atom) {
+        flush_sent_ = false;
+        flush();
+      },
+  };
+}
+
+void webhook_actor::flush() {
+  if (waiting_.empty())
+    return;
+  auto batch = std::make_shared<std::vector<web_arrival>>(std::move(waiting_));
+  waiting_.clear();
+  auto arrivals = std::make_shared<std::vector<store::arrival>>();
+  arrivals->reserve(batch->size());
+  for (auto& x : *batch)
+    arrivals->push_back(std::move(x.what));
+  shared_->store.accept(
+      *arrivals, [shared = shared_, batch, arrivals](auto receipts) {
+        answer_all(*shared, *batch, *arrivals, receipts);
+      });
+}
+
+}  // namespace troupe::actors
