@@ -76,11 +76,10 @@ class client {
   std::shared_ptr<impl> impl_;
 };
 
-}  // namespace troupe::http
-
-namespace boost::system {
+/// Found by `result<response, failure>::value()` when there is no response.
 [[noreturn]] inline void throw_exception_from_error(
-    const troupe::http::failure& f, const boost::source_location&) {
-  throw troupe::bad_result{f.what};
+    const failure& f, const boost::source_location&) {
+  throw bad_result{f.what};
 }
-}  // namespace boost::system
+
+}  // namespace troupe::http

@@ -35,6 +35,8 @@ class responder {
   struct exchange;
   explicit responder(std::shared_ptr<exchange> x) : exchange_{std::move(x)} {}
   void operator()(response answer) const;
+  /// Closes the connection instead of answering.
+  void drop() const;
   /// Server-sent events and other endless bodies: sends the header (with
   /// chunked encoding) and keeps the connection. False from `send_chunk` once
   /// the peer is gone or more than 1 MiB waits unsent.

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/result.hpp"
+
+/// The few pieces of cryptography that others need, so that OpenSSL stays in
+/// this module. **Threads**: any.
+namespace troupe::http {
+
+/// HMAC-SHA-256 of `text` under `key`, as 64 lower-case hex digits.
+std::string hmac_sha256_hex(std::string_view key, std::string_view text);
+
+/// True if both are the same bytes. The time it takes tells nothing but
+/// whether the lengths differ.
+bool equal_constant_time(std::string_view a, std::string_view b) noexcept;
+
+/// True if the first certificate of a PEM file signed itself: nobody trusts it
+/// unless it is handed over.
+/// **Errors**: `errc::bad_input` if the file has no certificate.
+result<bool> self_signed(const std::string& pem_file);
+
+}  // namespace troupe::http

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "http/loop.hpp"
+
+namespace troupe::http {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+using tcp = asio::ip::tcp;
+
+/// Sockets without a type-erased executor: it costs an indirect call and a
+/// reference count per operation.
+using executor = asio::io_context::executor_type;
+using tcp_socket = asio::basic_stream_socket<tcp, executor>;
+using steady_timer =
+    asio::basic_waitable_timer<std::chrono::steady_clock,
+                               asio::wait_traits<std::chrono::steady_clock>,
+                               executor>;
+using tcp_acceptor = asio::basic_socket_acceptor<tcp, executor>;
+
+/// One thread with its own event queue. Everything that belongs to a
+/// connection happens on one lane, so that nothing needs a strand or a lock.
+class lane {
+ public:
+  lane();
+  ~lane();
+  lane(const lane&) = delete;
+  lane& operator=(const lane&) = delete;
+
+  asio::io_context& io() noexcept { return *io_; }
+  /// True on the lane's own thread.
+  bool here() const noexcept;
+  /// Runs `fn` on the lane's thread, soon. Posts from other threads are
+  /// gathered: a hundred of them cost one wake-up. Dropped after `stop`.
+  /// **Threads**: any.
+  void post(std::function<void()> fn);
+  /// Runs `fn` on the lane's thread and waits for it; at once when called
+  /// there, or when the thread is gone.
+  void run_and_wait(const std::function<void()>& fn);
+  /// Ends and joins the thread. Not from the lane.
+  void stop();
+  /// Drops everything that still waits. After `stop` only.
+  void dispose();
+
+ private:
+  void drain();
+
+  std::optional<asio::io_context> io_;
+  std::optional<asio::executor_work_guard<executor>> work_;
+  std::mutex mutex_;
+  std::vector<std::function<void()>> queue_;
+  bool scheduled_ = false;
+  bool stopped_ = false;
+  std::vector<std::function<void()>> running_;
+  std::mutex joining_;
+  std::thread thread_;
+};
+
+struct loop::impl {
+  std::vector<std::shared_ptr<lane>> lanes;
+  std::atomic<std::size_t> turn{0};
+
+  lane& first() { return *lanes.front(); }
+  const std::shared_ptr<lane>& next() {
+    return lanes[turn.fetch_add(1, std::memory_order_relaxed) % lanes.size()];
+  }
+};
+
+}  // namespace troupe::http

@@ -1,0 +1,119 @@
+#include "http/loop.hpp"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <future>
+#include <utility>
+
+#include "http/lane.hpp"
+
+namespace troupe::http {
+
+namespace {
+
+thread_local const lane* current_lane = nullptr;
+
+}  // namespace
+
+// The hint 1 says that only one thread runs the queue: no wake-up of others.
+lane::lane() : io_{std::in_place, 1}, work_{asio::make_work_guard(*io_)} {
+  thread_ = std::thread{[this] {
+    current_lane = this;
+    io_->run();
+    current_lane = nullptr;
+  }};
+}
+
+lane::~lane() {
+  stop();
+  dispose();
+}
+
+bool lane::here() const noexcept { return current_lane == this; }
+
+void lane::post(std::function<void()> fn) {
+  const std::lock_guard lock{mutex_};
+  if (stopped_) return;  // fn, a parameter, dies after the lock is gone
+  queue_.push_back(std::move(fn));
+  if (scheduled_) return;
+  scheduled_ = true;
+  asio::post(*io_, [this] { drain(); });
+}
+
+void lane::drain() {
+  {
+    const std::lock_guard lock{mutex_};
+    running_.swap(queue_);
+    scheduled_ = false;
+  }
+  for (auto& fn : running_) {
+    fn();
+    fn = nullptr;  // what it held must not wait for the rest
+  }
+  running_.clear();
+}
+
+void lane::run_and_wait(const std::function<void()>& fn) {
+  if (here()) return fn();
+  auto done = std::make_shared<std::promise<void>>();
+  auto ran = done->get_future();
+  post([&fn, done = std::move(done)] {
+    fn();
+    done->set_value();
+  });
+  try {
+    ran.get();
+  } catch (const std::future_error&) {
+    stop();  // dropped: the thread is ending; join it, then nobody else runs
+    fn();
+  }
+}
+
+void lane::stop() {
+  {
+    const std::lock_guard lock{mutex_};
+    stopped_ = true;
+  }
+  const std::lock_guard lock{joining_};
+  if (!thread_.joinable()) return;
+  work_.reset();
+  io_->stop();
+  thread_.join();
+  std::vector<std::function<void()>> dropped;
+  const std::lock_guard queue_lock{mutex_};
+  dropped.swap(queue_);
+}
+
+void lane::dispose() {
+  running_.clear();
+  work_.reset();
+  io_.reset();
+}
+
+loop::loop(unsigned threads) : impl_{std::make_unique<impl>()} {
+  for (unsigned i = 0; i < std::max(threads, 1u); ++i)
+    impl_->lanes.push_back(std::make_shared<lane>());
+}
+
+loop::~loop() {
+  stop();
+  // Two steps: what one lane drops may still refer to another one.
+  for (const auto& each : impl_->lanes) each->dispose();
+}
+
+void loop::post(std::function<void()> fn) { impl_->first().post(std::move(fn)); }
+
+void loop::after(milliseconds delay, std::function<void()> fn) {
+  impl_->first().post([at = &impl_->first(), delay, fn = std::move(fn)] {
+    auto timer = std::make_shared<steady_timer>(at->io(), delay);
+    timer->async_wait([timer, fn](const error_code& failed) {
+      if (!failed) fn();
+    });
+  });
+}
+
+void loop::stop() {
+  for (const auto& each : impl_->lanes) each->stop();
+}
+
+}  // namespace troupe::http

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <atomic>
+#include <boost/asio/ssl/context.hpp>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "http/lane.hpp"
+#include "http/server.hpp"
+#include "http/writer.hpp"
+
+namespace troupe::http {
+
+class server_connection;
+
+/// What all lanes of a server share.
+struct server_core {
+  server_options how;
+  handler take;
+  std::optional<asio::ssl::context> tls;
+  std::atomic<std::size_t> open{0};  ///< connections, on all lanes
+
+  void rejected(unsigned status) const {
+    if (how.on_reject) how.on_reject(status);
+  }
+};
+
+/// A server's connections on one lane. **Threads**: that lane's.
+class server_part : public std::enable_shared_from_this<server_part> {
+ public:
+  server_part(std::shared_ptr<lane> on, std::shared_ptr<server_core> core);
+
+  /// Begins to look at deadlines: ten times a second over all connections, for
+  /// a timer per operation costs more than the operation.
+  void start();
+  /// Takes a socket that counts in `core->open` already.
+  void adopt(tcp_socket socket);
+  void forget(server_connection& gone) noexcept;
+  void drain();
+  void close();
+
+  bool draining() const noexcept { return draining_; }
+  server_core& core() noexcept { return *core_; }
+  const std::shared_ptr<lane>& on() const noexcept { return on_; }
+  std::string_view date();
+
+ private:
+  void sweep();
+
+  std::shared_ptr<lane> on_;
+  std::shared_ptr<server_core> core_;
+  std::vector<std::shared_ptr<server_connection>> connections_;
+  std::optional<steady_timer> timer_;
+  date_text date_;
+  bool draining_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace troupe::http
