@@ -20,7 +20,8 @@ enum class lane : std::uint8_t {
 
 /// answerCallbackQuery, answerInlineQuery, answerPreCheckoutQuery,
 /// answerShippingQuery and their like are `immediate`; send*, edit*, copy*,
-/// forward* and the like are `chat`; the rest is `free`. Case-insensitive.
+/// forward* and the like are `chat`; the rest is `free`, with what only sounds
+/// like a message (sendChatAction, editForumTopic). Case-insensitive.
 lane lane_of(std::string_view method) noexcept;
 
 /// True for editMessage* (their waiting calls collapse to the latest).
@@ -36,9 +37,10 @@ std::uint16_t cost_of(std::string_view method, std::string_view body) noexcept;
 /// an opaque key), else `user_id`, else `from`.
 chat_key destination_of(std::string_view body, const chat_key& from) noexcept;
 
-/// `body` with `"message_id":n` put in (replacing one that is there).
+/// `body` with `"message_id":n` put in (replacing one that is there). All other
+/// bytes stay; what is not an object stays altogether.
 std::string with_message_id(std::string_view body, std::int64_t n);
-/// `body` with `"chat_id":n` replaced.
+/// `body` with its `chat_id` replaced; as it was if it has none.
 std::string with_chat_id(std::string_view body, std::int64_t n);
 
 /// What an answer means for the call.
@@ -64,13 +66,16 @@ struct answer {
   std::string description;     ///< Telegram's text; never holds the token
   milliseconds retry_after{0}; ///< for `retry_after`: at least 1 s
   std::int64_t migrate_to = 0; ///< for `migrated`
-  std::int64_t message_id = 0; ///< `result.message_id` if there is one
+  std::int64_t message_id = 0; ///< `result.message_id` if there is one; of
+                               ///< the first message if it is a list
   bool blocked_for_good = false;  ///< chat_gone: "user is deactivated"
 };
 
 /// Classifies an answer by code first, then `parameters`, then text
-/// (TELEGRAM.md section 8). HTML, empty and truncated bodies are judged by the
-/// HTTP status. A 2xx without `"ok":true` is `try_again`.
+/// (TELEGRAM.md section 8). HTML, empty and truncated bodies are judged by
+/// what can be read of them and the HTTP status; a 403 that does not come from
+/// Telegram (no JSON) is `try_again`. A 2xx without `"ok":true` is `try_again`,
+/// unless it names an `error_code`. A 429 without a number waits 5 s.
 /// @param retry_after_header the header's value, or empty.
 answer read_answer(unsigned status, std::string_view body,
                    std::string_view retry_after_header);

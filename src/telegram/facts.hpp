@@ -33,7 +33,8 @@ struct facts {
   std::int64_t date = 0;       ///< Unix seconds; 0 for an inaccessible message
   std::string text;            ///< text, or the caption
   bool is_text = false;        ///< `text` is the message's text
-  bool is_command = false;     ///< starts with a bot_command entity at 0
+  bool is_command = false;     ///< starts with a bot_command entity at 0;
+                               ///< never set for a pressed button's message
   std::string command;         ///< without '/', '@bot'; as written
   std::string command_bot;     ///< the name after '@', or empty
   std::string arguments;       ///< after the command, trimmed
@@ -41,7 +42,8 @@ struct facts {
   std::int64_t migrate_from = 0;  ///< migrate_from_chat_id
 
   // Queries.
-  std::string query_id;        ///< callback, inline, shipping, pre-checkout
+  std::string query_id;        ///< callback, inline, shipping, pre-checkout,
+                               ///< guest query
   std::string data;            ///< callback data, inline query text
   std::string inline_message_id;
 
