@@ -1,0 +1,138 @@
+#include "store/checks.hpp"
+
+#include <algorithm>
+
+#include "core/json.hpp"
+
+namespace troupe::store {
+
+namespace {
+
+error bad(std::string text) { return {errc::bad_input, std::move(text)}; }
+
+result<> check_turn(const turn& t, shard_id mine, std::uint16_t shards) {
+  auto name = [&] { return "turn of " + to_string(t.key); };
+  if (shard_of(t.key, shards) != mine)
+    return bad(name() + " is not of shard " + std::to_string(mine.value));
+  if ((t.seq.value == 0) != t.fired.has_value())
+    return bad(name() + " must acknowledge one entry or one timer");
+  if (t.fired && t.fired->key != t.key)
+    return bad(name() + " acknowledges a timer of " + to_string(t.fired->key));
+  for (const auto& c : t.calls)
+    if (c.from != t.key || !c.body)
+      return bad(name() + " has a call of another chat or without a body");
+  for (const auto& s : t.set)
+    if (s.key != t.key)
+      return bad(name() + " sets a timer of " + to_string(s.key));
+  return {};
+}
+
+}  // namespace
+
+result<> check_shard(shard_id s, std::uint16_t shards) {
+  if (s.value < shards)
+    return {};
+  return bad("no shard " + std::to_string(s.value) + ": there are " +
+             std::to_string(shards));
+}
+
+result<> check_shards(const std::vector<shard_id>& all, std::uint16_t shards) {
+  for (auto s : all)
+    if (auto ok = check_shard(s, shards); !ok)
+      return ok;
+  return {};
+}
+
+result<> check_arrivals(const std::vector<arrival>& batch) {
+  for (const auto& a : batch)
+    if (!a.body)
+      return bad("update " + std::to_string(a.id.value) + " has no body");
+  return {};
+}
+
+result<> check_commit(const lease& held, const std::vector<turn>& turns,
+                      std::uint16_t shards) {
+  if (auto ok = check_shard(held.shard, shards); !ok)
+    return ok;
+  for (const auto& t : turns)
+    if (auto ok = check_turn(t, held.shard, shards); !ok)
+      return ok;
+  return {};
+}
+
+result<> check_settle(const lease& held,
+                      const std::vector<settlement>& outcomes,
+                      std::uint16_t shards) {
+  if (auto ok = check_shard(held.shard, shards); !ok)
+    return ok;
+  for (const auto& s : outcomes)
+    if (shard_of(s.from, shards) != held.shard)
+      return bad("call " + std::to_string(s.id.value) + " of " +
+                 to_string(s.from) + " is not of shard " +
+                 std::to_string(held.shard.value));
+  return {};
+}
+
+std::string notice_body(const chat_key& from, std::string_view text) {
+  std::string out = R"({"from":)";
+  append_json_string(out, to_string(from));
+  out += R"(,"text":)";
+  append_json_string(out, text);
+  out += '}';
+  return out;
+}
+
+std::string timer_body(const timer& t) {
+  std::string out = R"({"name":)";
+  append_json_string(out, t.name);
+  out += R"(,"body":)";
+  append_json_string(out, t.body);
+  out += '}';
+  return out;
+}
+
+error wrong_version(const turn& t, std::uint64_t stored) {
+  return {errc::corrupt, "chat " + to_string(t.key) + ": turned on version " +
+                             std::to_string(t.version) +
+                             ", but the record has version " +
+                             std::to_string(stored)};
+}
+
+error wrong_chat(const turn& t, const chat_key& stored) {
+  return {errc::corrupt, "chat " + to_string(t.key) +
+                             " acknowledges sequence " +
+                             std::to_string(t.seq.value) +
+                             ", which belongs to " + to_string(stored)};
+}
+
+void put_label(std::vector<label>& labels, const std::string& name,
+               call_id call) {
+  auto found = std::find_if(labels.begin(), labels.end(),
+                            [&](const label& l) { return l.name == name; });
+  if (found == labels.end())
+    labels.push_back({name, call, 0});
+  else
+    *found = {name, call, 0};
+}
+
+bool note_message(std::vector<label>& labels, const settlement& s) {
+  for (auto& l : labels) {
+    if (l.name == s.label && l.call == s.id) {
+      l.message_id = s.message_id;
+      return true;
+    }
+  }
+  return false;
+}
+
+std::int64_t expiry_after(const turn& t, std::int64_t before, wall_time now) {
+  if (t.expires)
+    return to_ms(*t.expires);
+  // The key of a lone update never comes again: keep its record only as long
+  // as its commit could be repeated.
+  if (t.key.type == chat_key::kind::update)
+    return to_ms(now + dedup_window);
+  return t.state || t.mode ? 0 : before;
+}
+
+}  // namespace troupe::store

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "store/store.hpp"
+
+/// What every engine refuses before it touches anything, and the texts that
+/// every engine writes alike.
+namespace troupe::store {
+
+result<> check_shard(shard_id s, std::uint16_t shards);
+result<> check_shards(const std::vector<shard_id>& all, std::uint16_t shards);
+result<> check_arrivals(const std::vector<arrival>& batch);
+result<> check_commit(const lease& held, const std::vector<turn>& turns,
+                      std::uint16_t shards);
+result<> check_settle(const lease& held,
+                      const std::vector<settlement>& outcomes,
+                      std::uint16_t shards);
+
+/// True if the settlement ends the call.
+constexpr bool is_final(call_outcome o) {
+  return o != call_outcome::attempting;
+}
+
+/// The body of a notice's journal entry.
+std::string notice_body(const chat_key& from, std::string_view text);
+
+/// The body of a timer that became a dead letter.
+std::string timer_body(const timer& t);
+
+/// A turn whose acknowledged thing is there, on a record of another version.
+error wrong_version(const turn& t, std::uint64_t stored);
+
+/// A journal entry that belongs to another chat than the turn's.
+error wrong_chat(const turn& t, const chat_key& stored);
+
+/// Puts or replaces the label of a committed call.
+void put_label(std::vector<label>& labels, const std::string& name,
+               call_id call);
+
+/// Notes the message id of a sent call; false if the call is not the label's
+/// latest.
+bool note_message(std::vector<label>& labels, const settlement& s);
+
+/// When the record's state ends, after `t` was committed on a record whose
+/// state ends at `before` (0: never). Puts of state or mode set it anew.
+std::int64_t expiry_after(const turn& t, std::int64_t before, wall_time now);
+
+/// An expired state is hidden at once, and swept this much later: a chat that
+/// is awake keeps its copy until it is idle.
+constexpr auto sweep_grace = std::chrono::minutes{10};
+
+}  // namespace troupe::store

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "store/store.hpp"
+
+namespace troupe::store {
+
+/// The synchronous half of a backend that lives in this process: plain
+/// functions over the data, without threads, queues or callbacks. `group_store`
+/// gives it those, once for all.
+///
+/// **Threads**: one at a time.
+///
+/// **Groups**: `begin`, operations, then `end` or `undo`. An operation that
+/// returns `fenced` or `bad_input` has changed nothing and the group may go on;
+/// after any other error the caller must `undo` the group. Operations that only
+/// read may also run outside a group.
+///
+/// **Repeat**: arguments are never consumed, so an operation can be run again
+/// after `undo`.
+class engine {
+ public:
+  virtual ~engine() = default;
+
+  virtual std::uint16_t shards() const noexcept = 0;
+
+  /// Starts a group. After an error no group is open.
+  virtual result<> begin() = 0;
+
+  /// Makes the group durable. After an error all of it is undone.
+  virtual result<> end() = 0;
+
+  /// Takes back everything since `begin`.
+  virtual void undo() = 0;
+
+  /// Called outside groups, after every one and about once a second when idle:
+  /// a small step of house-keeping.
+  virtual void tidy() = 0;
+
+  /// The arrivals come in update id order, each with its own receipt.
+  virtual result<std::vector<receipt>> accept(
+      const std::vector<const arrival*>& sorted) = 0;
+
+  virtual result<std::vector<lease>> claim(const std::vector<shard_id>& wanted,
+                                           const std::string& node) = 0;
+  virtual result<std::vector<lease>> renew(const std::vector<lease>& held) = 0;
+  virtual result<> release(const std::vector<lease>& held) = 0;
+
+  virtual result<std::vector<entry>> backlog(shard_id shard, seq_no after,
+                                             std::size_t limit) = 0;
+  virtual result<std::vector<entry>> entries(
+      shard_id shard, const std::vector<seq_no>& wanted) = 0;
+  virtual result<std::vector<chat_record>> load(
+      const std::vector<chat_key>& keys) = 0;
+  virtual result<std::vector<turn_receipt>> commit(
+      const lease& held, const std::vector<turn>& turns) = 0;
+  virtual result<std::vector<call>> outbox(shard_id shard, call_id after,
+                                           std::size_t limit) = 0;
+  virtual result<std::vector<call>> calls(
+      shard_id shard, const std::vector<call_id>& wanted) = 0;
+  virtual result<std::vector<std::optional<entry>>> settle(
+      const lease& held, const std::vector<settlement>& outcomes) = 0;
+  virtual result<std::vector<spending>> spent(wall_time since) = 0;
+  virtual result<backend::due_timers> due(const std::vector<shard_id>& shards,
+                                          wall_time now,
+                                          std::size_t limit) = 0;
+  virtual result<std::vector<timer>> timers(const chat_key& key) = 0;
+  virtual result<std::vector<dead_letter>> dead_letters(dead_letter_id after,
+                                                        std::size_t limit) = 0;
+  virtual result<std::vector<entry>> retry(
+      const std::vector<dead_letter_id>& which) = 0;
+  virtual result<std::size_t> drop(
+      const std::vector<dead_letter_id>& which) = 0;
+  virtual result<std::vector<member>> audience(
+      const std::optional<chat_key>& after, std::size_t limit) = 0;
+  virtual result<figures> stats() = 0;
+};
+
+}  // namespace troupe::store

@@ -1,0 +1,387 @@
+#include "store/group_store.hpp"
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+
+#include "store/checks.hpp"
+#include "store/jobs.hpp"
+
+namespace troupe::store {
+
+namespace {
+
+constexpr auto idle_step = std::chrono::seconds{1};
+
+class group_store final : public backend {
+ public:
+  group_store(std::unique_ptr<engine> e, bool exclusive, group_limits limits)
+      : engine_{std::move(e)},
+        shards_{engine_->shards()},
+        exclusive_{exclusive},
+        limits_{limits},
+        writer_{[this] { write_loop(); }},
+        clerk_{[this] { refuse_loop(); }} {}
+
+  ~group_store() override {
+    close();
+    {
+      std::lock_guard lock{mutex_};
+      clerk_stops_ = true;
+    }
+    refused_.notify_all();
+    clerk_.join();
+  }
+
+  std::uint16_t shards() const noexcept override { return shards_; }
+  bool exclusive() const noexcept override { return exclusive_; }
+
+  void accept(std::vector<arrival> batch,
+              callback<std::vector<receipt>> done) override {
+    if (auto ok = check_arrivals(batch); !ok)
+      return refuse(std::make_unique<accept_job>(std::vector<arrival>{},
+                                                 std::move(done)),
+                    ok.error());
+    push(std::make_unique<accept_job>(std::move(batch), std::move(done)),
+         true);
+  }
+  void claim(std::vector<shard_id> wanted, std::string node, milliseconds,
+             callback<std::vector<lease>> done) override {
+    submit<std::vector<lease>>(
+        true, std::move(done),
+        [w = std::move(wanted), n = std::move(node)](engine& e) {
+          return e.claim(w, n);
+        });
+  }
+  void renew(std::vector<lease> held, milliseconds,
+             callback<std::vector<lease>> done) override {
+    submit<std::vector<lease>>(
+        false, std::move(done),
+        [h = std::move(held)](engine& e) { return e.renew(h); });
+  }
+  void release(std::vector<lease> held, callback<> done) override {
+    submit<void>(true, std::move(done),
+                 [h = std::move(held)](engine& e) { return e.release(h); });
+  }
+  void backlog(shard_id shard, seq_no after, std::size_t limit,
+               callback<std::vector<entry>> done) override {
+    submit<std::vector<entry>>(false, std::move(done), [=](engine& e) {
+      return e.backlog(shard, after, limit);
+    });
+  }
+  void entries(shard_id shard, std::vector<seq_no> wanted,
+               callback<std::vector<entry>> done) override {
+    submit<std::vector<entry>>(false, std::move(done),
+                               [shard, w = std::move(wanted)](engine& e) {
+                                 return e.entries(shard, w);
+                               });
+  }
+  void load(std::vector<chat_key> keys,
+            callback<std::vector<chat_record>> done) override {
+    submit<std::vector<chat_record>>(
+        false, std::move(done),
+        [k = std::move(keys)](engine& e) { return e.load(k); });
+  }
+  void commit(lease held, std::vector<turn> turns,
+              callback<std::vector<turn_receipt>> done) override {
+    submit<std::vector<turn_receipt>>(
+        true, std::move(done), [held, t = std::move(turns)](engine& e) {
+          return e.commit(held, t);
+        });
+  }
+  void outbox(shard_id shard, call_id after, std::size_t limit,
+              callback<std::vector<call>> done) override {
+    submit<std::vector<call>>(false, std::move(done), [=](engine& e) {
+      return e.outbox(shard, after, limit);
+    });
+  }
+  void calls(shard_id shard, std::vector<call_id> wanted,
+             callback<std::vector<call>> done) override {
+    submit<std::vector<call>>(false, std::move(done),
+                              [shard, w = std::move(wanted)](engine& e) {
+                                return e.calls(shard, w);
+                              });
+  }
+  void settle(lease held, std::vector<settlement> outcomes,
+              callback<std::vector<std::optional<entry>>> done) override {
+    submit<std::vector<std::optional<entry>>>(
+        true, std::move(done), [held, o = std::move(outcomes)](engine& e) {
+          return e.settle(held, o);
+        });
+  }
+  void spent(wall_time since, callback<std::vector<spending>> done) override {
+    submit<std::vector<spending>>(false, std::move(done), [since](engine& e) {
+      return e.spent(since);
+    });
+  }
+  void due(std::vector<shard_id> of, wall_time now, std::size_t limit,
+           callback<due_timers> done) override {
+    submit<due_timers>(false, std::move(done),
+                       [s = std::move(of), now, limit](engine& e) {
+                         return e.due(s, now, limit);
+                       });
+  }
+  void timers(chat_key key, callback<std::vector<timer>> done) override {
+    submit<std::vector<timer>>(false, std::move(done),
+                               [key](engine& e) { return e.timers(key); });
+  }
+  void dead_letters(dead_letter_id after, std::size_t limit,
+                    callback<std::vector<dead_letter>> done) override {
+    submit<std::vector<dead_letter>>(
+        false, std::move(done),
+        [=](engine& e) { return e.dead_letters(after, limit); });
+  }
+  void retry(std::vector<dead_letter_id> which,
+             callback<std::vector<entry>> done) override {
+    submit<std::vector<entry>>(
+        true, std::move(done),
+        [w = std::move(which)](engine& e) { return e.retry(w); });
+  }
+  void drop(std::vector<dead_letter_id> which,
+            callback<std::size_t> done) override {
+    submit<std::size_t>(
+        true, std::move(done),
+        [w = std::move(which)](engine& e) { return e.drop(w); });
+  }
+  void audience(std::optional<chat_key> after, std::size_t limit,
+                callback<std::vector<member>> done) override {
+    submit<std::vector<member>>(
+        false, std::move(done),
+        [=](engine& e) { return e.audience(after, limit); });
+  }
+  void stats(callback<figures> done) override {
+    submit<figures>(false, std::move(done),
+                    [](engine& e) { return e.stats(); });
+  }
+
+  void close() override;
+
+ private:
+  using job_list = std::vector<job_ptr>;
+
+  template <class T, class Run>
+  void submit(bool writes, callback<T> done, Run run) {
+    push(std::make_unique<call_job<T, Run>>(writes, std::move(run),
+                                            std::move(done)),
+         false);
+  }
+
+  void push(job_ptr j, bool may_refuse);
+  void refuse(job_ptr j, const error& why);
+  void write_loop();
+  void refuse_loop();
+  bool take(job_list& group);
+  void run(job_list& group);
+  result<> attempt(const std::vector<job*>& jobs, bool* operation_failed);
+  result<> operate(const std::vector<job*>& jobs);
+  void answer(job_list& group);
+
+  std::unique_ptr<engine> engine_;  // the writer's, once it runs
+  const std::uint16_t shards_;
+  const bool exclusive_;
+  const group_limits limits_;
+
+  std::mutex mutex_;
+  std::condition_variable work_;     // for the writer
+  std::condition_variable refused_;  // for the clerk, and for its rest
+  std::deque<job_ptr> waiting_;
+  std::deque<job_ptr> refusals_;
+  std::size_t unanswered_ = 0;       // jobs taken on and not answered yet
+  std::size_t unanswered_bytes_ = 0;
+  bool writer_waits_ = false;
+  bool clerk_busy_ = false;
+  bool closing_ = false;
+  bool clerk_stops_ = false;
+
+  std::mutex callbacks_;             // one callback at a time
+  std::mutex closed_;                // one closer at a time
+  std::thread writer_;
+  std::thread clerk_;
+};
+
+void group_store::push(job_ptr j, bool may_refuse) {
+  std::unique_lock lock{mutex_};
+  const auto bytes = j->bytes();
+  if (closing_) {
+    lock.unlock();
+    return refuse(std::move(j), {errc::cancelled, "the store is closing"});
+  }
+  if (may_refuse && (unanswered_ >= limits_.waiting_jobs ||
+                     (unanswered_ > 0 &&
+                      unanswered_bytes_ + bytes > limits_.waiting_bytes))) {
+    lock.unlock();
+    return refuse(std::move(j),
+                  {errc::unavailable, "too many updates wait for the store"});
+  }
+  ++unanswered_;
+  unanswered_bytes_ += bytes;
+  waiting_.push_back(std::move(j));
+  const bool wake = std::exchange(writer_waits_, false);
+  lock.unlock();
+  if (wake)
+    work_.notify_one();
+}
+
+void group_store::refuse(job_ptr j, const error& why) {
+  j->fail(why);
+  {
+    std::lock_guard lock{mutex_};
+    refusals_.push_back(std::move(j));
+  }
+  refused_.notify_all();
+}
+
+// False when there is nothing left to do, ever.
+bool group_store::take(job_list& group) {
+  std::unique_lock lock{mutex_};
+  if (waiting_.empty() && !closing_) {
+    writer_waits_ = true;
+    work_.wait_for(lock, idle_step,
+                   [&] { return !waiting_.empty() || closing_; });
+    writer_waits_ = false;
+  }
+  std::size_t bytes = 0;
+  while (!waiting_.empty() && group.size() < limits_.group_jobs &&
+         bytes < limits_.group_bytes) {
+    bytes += waiting_.front()->bytes();
+    group.push_back(std::move(waiting_.front()));
+    waiting_.pop_front();
+  }
+  return !group.empty() || !closing_;
+}
+
+void group_store::write_loop() {
+  job_list group;
+  while (take(group)) {
+    if (!group.empty()) {
+      run(group);
+      answer(group);
+    }
+    engine_->tidy();
+  }
+  engine_.reset();
+}
+
+void group_store::run(job_list& group) {
+  std::vector<job*> jobs;
+  jobs.reserve(group.size());
+  for (auto& j : group)
+    jobs.push_back(j.get());
+  bool operation_failed = false;
+  const auto whole = attempt(jobs, &operation_failed);
+  if (whole)
+    return;
+  if (!operation_failed || jobs.size() == 1) {
+    // The disk refused the group as such, or there are no parts to try.
+    for (auto* j : jobs)
+      j->fail(whole.error());
+    return;
+  }
+  for (auto* j : jobs)
+    if (auto alone = attempt({j}, &operation_failed); !alone)
+      j->fail(alone.error());
+}
+
+result<> group_store::attempt(const std::vector<job*>& jobs,
+                              bool* operation_failed) {
+  *operation_failed = false;
+  bool writes = false;
+  for (const auto* j : jobs)
+    writes = writes || j->writes();
+  if (writes)
+    if (auto ok = engine_->begin(); !ok)
+      return ok;
+  result<> ok;
+  try {
+    ok = operate(jobs);
+  } catch (const std::exception& e) {
+    ok = error{errc::internal, e.what()};
+  }
+  if (!ok) {
+    *operation_failed = true;
+    if (writes)
+      engine_->undo();
+    return ok;
+  }
+  return writes ? engine_->end() : ok;
+}
+
+result<> group_store::operate(const std::vector<job*>& jobs) {
+  std::vector<accept_job*> accepts;
+  for (auto* j : jobs)
+    if (auto* a = j->as_accept())
+      accepts.push_back(a);
+  bool accepted = false;
+  for (auto* j : jobs) {
+    result<> ok;
+    if (!j->as_accept())
+      ok = j->run(*engine_);
+    else if (!std::exchange(accepted, true))
+      ok = run_accepts(*engine_, accepts);
+    if (!ok)
+      return ok;
+  }
+  return {};
+}
+
+void group_store::answer(job_list& group) {
+  std::size_t bytes = 0;
+  {
+    std::lock_guard one_at_a_time{callbacks_};
+    for (auto& j : group) {
+      bytes += j->bytes();
+      j->answer();
+      j.reset();
+    }
+  }
+  std::lock_guard lock{mutex_};
+  unanswered_ -= group.size();
+  unanswered_bytes_ -= bytes;
+  group.clear();
+}
+
+void group_store::refuse_loop() {
+  std::unique_lock lock{mutex_};
+  for (;;) {
+    refused_.wait(lock, [&] { return !refusals_.empty() || clerk_stops_; });
+    if (refusals_.empty())
+      return;
+    clerk_busy_ = true;
+    auto now = std::exchange(refusals_, {});
+    lock.unlock();
+    for (auto& j : now) {
+      std::lock_guard one_at_a_time{callbacks_};
+      j->answer();
+      j.reset();
+    }
+    lock.lock();
+    clerk_busy_ = false;
+    refused_.notify_all();
+  }
+}
+
+void group_store::close() {
+  TROUPE_CHECK(std::this_thread::get_id() != writer_.get_id() &&
+               std::this_thread::get_id() != clerk_.get_id());
+  std::lock_guard one_closer{closed_};
+  {
+    std::lock_guard lock{mutex_};
+    closing_ = true;
+  }
+  work_.notify_all();
+  if (writer_.joinable())
+    writer_.join();
+  std::unique_lock lock{mutex_};
+  refused_.wait(lock, [&] { return refusals_.empty() && !clerk_busy_; });
+}
+
+}  // namespace
+
+std::unique_ptr<backend> make_group_store(std::unique_ptr<engine> engine,
+                                          bool exclusive,
+                                          group_limits limits) {
+  return std::make_unique<group_store>(std::move(engine), exclusive, limits);
+}
+
+}  // namespace troupe::store

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "store/engine.hpp"
+#include "store/store.hpp"
+
+namespace troupe::store {
+
+struct group_limits {
+  /// More than this waiting, and `accept` is refused.
+  std::size_t waiting_jobs = 50'000;
+  std::size_t waiting_bytes = std::size_t{256} << 20;
+  /// A group takes what waits, up to this much.
+  std::size_t group_jobs = 512;
+  std::size_t group_bytes = std::size_t{16} << 20;
+};
+
+/// Makes a backend of an engine. One writer thread owns the engine: it takes
+/// everything that waits as one group, and answers when the group is durable.
+/// If one operation of a group fails, each runs again in a group of its own.
+/// A second thread answers what was refused (overload, closing), so that a
+/// stuck disk can't hold back a refusal.
+///
+/// `close` runs what waits, then destroys the engine.
+std::unique_ptr<backend> make_group_store(std::unique_ptr<engine> engine,
+                                          bool exclusive,
+                                          group_limits limits = {});
+
+}  // namespace troupe::store
