@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/result.hpp"
+
+namespace troupe::app {
+
+/// What every command ends with.
+enum exit_code : int {
+  exit_ok = 0,
+  exit_failed = 1,
+  exit_usage = 2,
+  exit_config = 78,  ///< EX_CONFIG of sysexits.h
+};
+
+enum class command : std::uint8_t {
+  run,
+  check,
+  webhook_set,
+  webhook_info,
+  webhook_delete,
+  letters_list,
+  letters_show,
+  letters_retry,
+  letters_drop,
+  stats,
+  help,
+  version,
+};
+
+/// A command line, taken apart.
+struct invocation {
+  command what = command::run;
+  bool json = false;
+  std::map<std::string, std::string> flags;  ///< by key name
+  std::optional<std::string> config;
+  bool print_config = false;       ///< check
+  bool drop_pending = false;       ///< webhook set, delete
+  std::string url;                 ///< webhook set
+  std::vector<std::uint64_t> ids;  ///< dead-letters
+  bool all = false;                ///< dead-letters retry, drop
+  std::uint64_t after = 0;         ///< dead-letters list
+  std::uint64_t limit = 100;       ///< dead-letters list
+  std::string chat;                ///< stats chat KEY; empty: the whole node
+};
+
+/// Reads the arguments after the program's name.
+/// **Errors**: `errc::bad_input`: wrong usage; the text is for a person and
+/// repeats nothing that looks like a token.
+result<invocation> parse_command_line(const std::vector<std::string>& args);
+
+/// What `--help` prints.
+std::string help_text(const std::string& program);
+
+}  // namespace troupe::app

@@ -1,0 +1,22 @@
+#pragma once
+
+#include "app/command_line.hpp"
+#include "app/console.hpp"
+#include "app/settings.hpp"
+
+/// The commands besides `run`. Each returns its exit code.
+namespace troupe::app {
+
+/// `check`: one line per thing that must work, and what to do if it doesn't.
+int check(const loaded& with, const invocation& call, console& talk);
+
+/// `webhook set|info|delete`.
+int webhook(const settings& with, const invocation& call, console& talk);
+
+/// `dead-letters list|show|retry|drop`.
+int dead_letters(const settings& with, const invocation& call, console& talk);
+
+/// `stats`, `stats chat KEY`.
+int stats(const settings& with, const invocation& call, console& talk);
+
+}  // namespace troupe::app

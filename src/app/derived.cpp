@@ -1,0 +1,222 @@
+#include "app/derived.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "app/settings_file.hpp"
+#include "core/json.hpp"
+#include "core/log.hpp"
+#include "http/crypto.hpp"
+#include "telegram/update.hpp"
+
+namespace troupe::app {
+namespace {
+
+// Changing a label changes what running nodes and proxies were told.
+constexpr std::string_view admin_label = "troupe admin 1";
+constexpr std::string_view webhook_label = "troupe webhook 1";
+
+std::string derive(const std::string& token, std::string_view label) {
+  if (token.empty()) return {};
+  std::string out = http::hmac_sha256_hex(token, label);
+  log::add_secret(out);
+  return out;
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  if (::gethostname(name.data(), name.size() - 1) != 0) return "node";
+  return name.data();
+}
+
+template <class To>
+To narrow(std::int64_t n) {
+  return static_cast<To>(n);  // the table's ranges fit
+}
+
+/// The list for setWebhook. An empty one means Telegram's default, where a
+/// missing one would keep what was set before.
+result<json::array> allowed_updates(const std::string& text) {
+  json::array out;
+  if (text == "default") return out;
+  if (text == "all") {
+    for (auto n = static_cast<unsigned>(telegram::update_kind::message);
+         n <= static_cast<unsigned>(telegram::update_kind::subscription); ++n) {
+      const auto name = to_string(static_cast<telegram::update_kind>(n));
+      out.emplace_back(std::string{name});
+    }
+    return out;
+  }
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find(',', at), text.size());
+    std::string_view name{text.data() + at, end - at};
+    while (name.starts_with(' ')) name.remove_prefix(1);
+    while (name.ends_with(' ')) name.remove_suffix(1);
+    const auto kind = telegram::parse_update_kind(name);
+    if (kind == telegram::update_kind::unknown ||
+        kind == telegram::update_kind::none) {
+      return error{errc::bad_input, "webhook.allowed_updates: \"" +
+                                        std::string{name} +
+                                        "\" is no kind of update"};
+    }
+    out.emplace_back(std::string{name});
+    at = end + 1;
+  }
+  return out;
+}
+
+void append_part(std::string& out, const std::string& boundary,
+                 const std::string& head, const std::string& body) {
+  out += "--" + boundary + "\r\nContent-Disposition: form-data; " + head +
+         "\r\n\r\n" + body + "\r\n";
+}
+
+/// Multipart, the one way to hand a file over.
+encoded_call with_certificate(const json::object& fields,
+                              const std::string& pem) {
+  // PEM is base64 between dashes: four underscores can't be in it.
+  const std::string boundary = "____troupe____";
+  encoded_call out;
+  out.content_type = "multipart/form-data; boundary=" + boundary;
+  for (const auto& [name, value] : fields) {
+    const std::string text = value.is_string()
+                                 ? std::string{value.get_string()}
+                                 : json::serialize(value);
+    append_part(out.body, boundary, "name=\"" + std::string{name} + '"', text);
+  }
+  append_part(out.body, boundary,
+              "name=\"certificate\"; filename=\"certificate.pem\"", pem);
+  out.body += "--" + boundary + "--\r\n";
+  return out;
+}
+
+http::server_options listen_on(const std::string& address) {
+  http::server_options out;
+  // The settings were checked, so it parses.
+  const endpoint at = parse_endpoint(address).value();
+  out.address = at.host;
+  out.port = at.port;
+  return out;
+}
+
+}  // namespace
+
+std::string admin_token(const settings& from) {
+  if (!from.stats_token.empty()) return from.stats_token;
+  return derive(from.bot_token, admin_label);
+}
+
+std::string webhook_secret(const settings& from, bool registering) {
+  if (!from.webhook_secret.empty() || !registering) return from.webhook_secret;
+  return derive(from.bot_token, webhook_label);
+}
+
+std::string public_url(const settings& from, const std::string& url) {
+  const std::size_t host = url.find("//");
+  const std::size_t path =
+      host == std::string::npos ? host : url.find('/', host + 2);
+  if (path == std::string::npos) return url + from.webhook_path;
+  if (path + 1 == url.size()) return url.substr(0, path) + from.webhook_path;
+  return url;
+}
+
+std::string without_path(const std::string& url) {
+  const std::size_t scheme = url.find("//");
+  if (scheme == std::string::npos) return {};
+  const std::size_t start = scheme + 2;
+  std::string host = url.substr(start, url.find_first_of("/?#", start) - start);
+  // user:password@ is Telegram's to send, not ours to show.
+  if (const auto at = host.rfind('@'); at != std::string::npos) {
+    host.erase(0, at + 1);
+  }
+  return url.substr(0, start) + host;
+}
+
+actors::node_options node_options_of(const settings& from,
+                                     const std::string& bot_username) {
+  actors::node_options out;
+  out.name = from.node_name.empty() ? host_name() : from.node_name;
+  out.bot_token = from.bot_token;
+  out.bot_username = bot_username;
+  out.webhook_secret =
+      webhook_secret(from, !from.webhook_public_url.empty());
+  out.webhook_path = from.webhook_path;
+  out.poll = from.bot_mode == "polling";
+  out.poll_timeout = std::chrono::seconds{from.polling_timeout_seconds};
+  auto& limits = out.limits;
+  limits.global_per_second = narrow<unsigned>(from.limits_global_per_second);
+  limits.chat_per_second = narrow<unsigned>(from.limits_chat_per_second);
+  limits.group_per_minute = narrow<unsigned>(from.limits_group_per_minute);
+  limits.bulk_per_second = narrow<unsigned>(from.limits_bulk_per_second);
+  limits.margin = milliseconds{from.limits_margin_ms};
+  limits.count_replies = from.limits_replies == "counted";
+  out.turns.threads = narrow<unsigned>(from.turn_threads);
+  out.turns.max_threads = narrow<unsigned>(from.turn_max_threads);
+  out.turns.attempts = narrow<unsigned>(from.turn_attempts);
+  out.turns.backoff = milliseconds{from.turn_backoff_ms};
+  out.turns.deadline = milliseconds{from.turn_deadline_ms};
+  out.sending.senders = narrow<unsigned>(from.send_senders);
+  out.sending.timeout = milliseconds{from.send_timeout_ms};
+  out.chat_idle = std::chrono::seconds{from.chat_idle_seconds};
+  out.max_pending = narrow<std::size_t>(from.overload_max_pending);
+  out.workers = narrow<unsigned>(from.node_workers);
+  return out;
+}
+
+store::options store_options_of(const settings& from) {
+  store::options out;
+  out.url = from.store_url;
+  out.shards = narrow<std::uint16_t>(from.store_shards);
+  out.synchronous_full = from.store_synchronous == "full";
+  return out;
+}
+
+http::server_options webhook_server_of(const settings& from) {
+  http::server_options out = listen_on(from.webhook_listen);
+  out.max_body = narrow<std::size_t>(from.webhook_max_body);
+  out.certificate_file = from.webhook_certificate;
+  out.key_file = from.webhook_key;
+  return out;
+}
+
+http::server_options stats_server_of(const settings& from) {
+  http::server_options out = listen_on(from.stats_listen);
+  out.max_body = 1 << 20;
+  out.max_connections = 64;
+  return out;
+}
+
+std::string store_file(const settings& from) {
+  constexpr std::string_view scheme = "sqlite:";
+  if (!from.store_url.starts_with(scheme)) return {};
+  return from.store_url.substr(scheme.size());
+}
+
+result<encoded_call> set_webhook_call(const settings& from,
+                                      const std::string& url,
+                                      bool drop_pending) {
+  auto kinds = allowed_updates(from.webhook_allowed_updates);
+  if (!kinds) return kinds.error();
+  json::object fields;
+  fields["url"] = public_url(from, url);
+  fields["max_connections"] = from.webhook_max_connections;
+  fields["allowed_updates"] = std::move(*kinds);
+  if (const auto secret = webhook_secret(from, true); !secret.empty()) {
+    fields["secret_token"] = secret;
+  }
+  if (drop_pending) fields["drop_pending_updates"] = true;
+  if (!from.webhook_certificate.empty()) {
+    const auto lonely = http::self_signed(from.webhook_certificate);
+    if (!lonely) return lonely.error();
+    if (*lonely) {
+      const auto pem = read_small_file(from.webhook_certificate, 1 << 20);
+      if (!pem) return pem.error();
+      return with_certificate(fields, *pem);
+    }
+  }
+  return encoded_call{json::serialize(fields), "application/json"};
+}
+
+}  // namespace troupe::app

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "app/bot_api.hpp"
+#include "app/settings.hpp"
+
+namespace troupe::app {
+
+/// What getMe said at the start.
+struct identity {
+  bool known = false;
+  bool refused = false;   ///< the token is no good
+  std::string username;
+  std::string trouble;    ///< why it is not known
+};
+
+/// Asks once who we are.
+identity who_am_i(const bot_api& api);
+
+/// Makes Telegram know about us, in the background: getMe until it is
+/// answered, then setWebhook if `webhook.public_url` is set, or a look whether
+/// a webhook stands in the way of polling. Waits between attempts, doubling up
+/// to a minute, and as long as a 429 says.
+/// **Lifetime**: the client outlives it; close the client before destroying
+/// it, so that no call is waited for.
+class registrar {
+ public:
+  /// @param on_bad_token called at most once, on the registrar's thread.
+  registrar(const settings& with, bot_api api, bool identified,
+            std::function<void()> on_bad_token);
+  ~registrar();
+  registrar(const registrar&) = delete;
+  registrar& operator=(const registrar&) = delete;
+
+  /// No further attempt; does not wait for the one that is on.
+  void stop();
+
+ private:
+  enum class next { done, again, never };
+  void work();
+  /// False if it was stopped, or there is no point in going on.
+  bool until_done(next (registrar::*step)());
+  next identify();
+  next register_webhook();
+  next look_for_webhook();
+  next judge(const char* event, const result<api_reply>& got);
+  bool pause(milliseconds how_long);
+
+  const settings& with_;
+  bot_api api_;
+  bool identified_;
+  std::function<void()> on_bad_token_;
+  milliseconds asked_to_wait_{0};
+  std::mutex mutex_;
+  std::condition_variable stopped_;
+  bool stop_ = false;
+  std::thread thread_;
+};
+
+}  // namespace troupe::app

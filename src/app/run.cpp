@@ -1,0 +1,236 @@
+#include "app/run.hpp"
+
+#include <atomic>
+#include <cstdlib>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "actors/node.hpp"
+#include "app/command_line.hpp"
+#include "app/derived.hpp"
+#include "app/registrar.hpp"
+#include "app/stats_server.hpp"
+#include "core/log.hpp"
+#include "http/client.hpp"
+#include "http/loop.hpp"
+#include "http/server.hpp"
+
+namespace troupe::app {
+namespace {
+
+/// Beyond `drain.seconds`: for closing sockets, actors and the store.
+constexpr milliseconds teardown_time{10'000};
+
+class running_node final : public node_view {
+ public:
+  explicit running_node(actors::node& node) : node_{node} {}
+  bool ready() const noexcept override { return node_.ready(); }
+  void stats(callback<std::string> done) override {
+    node_.stats(std::move(done));
+  }
+  void chat_stats(chat_key key, callback<std::string> done) override {
+    node_.chat_stats(key, std::move(done));
+  }
+  void retry(std::vector<dead_letter_id> which,
+             callback<std::size_t> done) override {
+    node_.retry(std::move(which), std::move(done));
+  }
+
+ private:
+  actors::node& node_;
+};
+
+/// Ends the process if stopping takes too long, or a second signal comes.
+class watchdog {
+ public:
+  watchdog(stop_source& stop, milliseconds limit)
+      : stop_{stop}, thread_{[this, limit] { watch(limit); }} {}
+  ~watchdog() {
+    done_ = true;
+    stop_.interrupt();
+    thread_.join();
+  }
+  watchdog(const watchdog&) = delete;
+  watchdog& operator=(const watchdog&) = delete;
+
+ private:
+  void watch(milliseconds limit) {
+    const auto until = system_clock().mono() + limit;
+    while (!done_) {
+      const auto left = std::chrono::duration_cast<milliseconds>(
+          until - system_clock().mono());
+      if (left <= milliseconds{0}) {
+        log::error("stop_hangs", {{"effect", "ended at once"}});
+        std::_Exit(exit_failed);
+      }
+      if (stop_.wait(left) == stop_source::news::signal) {
+        log::warn("second_signal", {{"effect", "ended at once; what is left "
+                                               "stays in the store"}});
+        std::_Exit(exit_ok);
+      }
+    }
+  }
+
+  stop_source& stop_;
+  std::atomic<bool> done_{false};
+  std::thread thread_;
+};
+
+/// The running whole. Members are in the order of their making; what is below
+/// uses what is above.
+class program {
+ public:
+  program(const loaded& with, std::shared_ptr<const detail::bot_base> bot,
+          console& talk, stop_source& stop)
+      : with_{with.values}, bot_{std::move(bot)}, talk_{talk}, stop_{stop} {}
+
+  int run() {
+    if (const auto failed = open()) return *failed;
+    if (const auto failed = start()) return *failed;
+    return serve();
+  }
+
+ private:
+  int fail(const std::string& what, const error& e, int code = exit_failed) {
+    talk_.say(what + ": " + to_string(e));
+    return code;
+  }
+
+  /// What may fail because of this machine: before anybody is told anything.
+  std::optional<int> open() {
+    auto store = store::open(store_options_of(with_));
+    if (!store) return fail("store.url " + with_.store_url, store.error());
+    store_ = std::move(*store);
+    if (with_.bot_mode == "webhook") {
+      if (const auto failed = open_webhook()) return failed;
+    }
+    if (!with_.stats_listen.empty()) {
+      pages_options how;
+      how.token = admin_token(with_);
+      how.open_stats = parse_endpoint(with_.stats_listen)->loopback();
+      auto stats = stats_server::listen(serving_, stats_server_of(with_), how,
+                                        *store_, metrics_);
+      if (!stats) {
+        return fail("stats.listen " + with_.stats_listen, stats.error());
+      }
+      stats_ = std::move(*stats);
+      log::info("stats_listening", {{"port", stats_->port()}});
+    }
+    auto client = http::client::make(
+        calling_, http::parse_origin(with_.bot_api_root).value());
+    if (!client) return fail("bot.api_root", client.error());
+    client_ = std::move(*client);
+    return std::nullopt;
+  }
+
+  std::optional<int> open_webhook() {
+    auto server = http::server::listen(
+        serving_, webhook_server_of(with_),
+        [gate = gate_](http::request&& what, http::responder answer) {
+          if (actors::node* node = gate->load()) {
+            return node->webhook(std::move(what), std::move(answer));
+          }
+          http::response later;  // still starting
+          later.status = 503;
+          later.headers.add("Retry-After", "1");
+          answer(std::move(later));
+        });
+    if (!server) {
+      const errc code = server.error().code;
+      return fail("webhook.listen " + with_.webhook_listen, server.error(),
+                  code == errc::bad_input ? exit_config : exit_failed);
+    }
+    webhook_ = std::move(*server);
+    return std::nullopt;
+  }
+
+  std::optional<int> start() {
+    const bot_api api{*client_, with_.bot_token};
+    const identity me = who_am_i(api);
+    if (me.refused) return bad_token(me.trouble);
+    if (!me.known) {
+      log::warn("telegram_unreachable",
+                {{"error", me.trouble},
+                 {"effect", "started anyway; trying again"}});
+    }
+    auto node =
+        actors::node::start(node_options_of(with_, me.username), bot_, *store_,
+                            calling_, *client_, metrics_);
+    if (!node) return fail("the node can't start", node.error());
+    node_ = std::move(*node);
+    gate_->store(node_.get());
+    if (stats_) stats_->pages().attach(std::make_shared<running_node>(*node_));
+    registrar_.emplace(with_, api, me.known, [this] {
+      bad_token_ = true;
+      stop_.interrupt();
+    });
+    log::info("started", {{"bot", me.username},
+                          {"mode", with_.bot_mode},
+                          {"webhook_port", webhook_ ? webhook_->port() : 0},
+                          {"stats_port", stats_ ? stats_->port() : 0}});
+    return std::nullopt;
+  }
+
+  int bad_token(const std::string& why) {
+    talk_.say("bot.token: the Bot API server refuses it (" + why +
+              "); take it from @BotFather again, or look at bot.api_root");
+    return exit_config;
+  }
+
+  int serve() {
+    while (!bad_token_ &&
+           stop_.wait(milliseconds{60'000}) != stop_source::news::signal) {
+    }
+    const milliseconds limit = std::chrono::seconds{with_.drain_seconds};
+    log::info("draining", {{"seconds", with_.drain_seconds}});
+    const watchdog guard{stop_, limit + teardown_time};
+    if (stats_) stats_->pages().start_draining();
+    if (webhook_) webhook_->drain();
+    registrar_->stop();
+    const bool clean = node_->drain(limit);
+    end();
+    log::info("stopped", {{"clean", clean}});
+    return bad_token_ ? bad_token("401 or 404 while running") : exit_ok;
+  }
+
+  /// In the reverse order of use: first what brings work in.
+  void end() {
+    if (webhook_) webhook_->close();
+    if (stats_) {
+      stats_->pages().detach();
+      stats_->close();
+    }
+    gate_->store(nullptr);
+    node_.reset();
+    client_->close();
+    registrar_.reset();
+    store_->close();
+  }
+
+  const settings& with_;
+  std::shared_ptr<const detail::bot_base> bot_;
+  console& talk_;
+  stop_source& stop_;
+  std::atomic<bool> bad_token_{false};
+  std::shared_ptr<std::atomic<actors::node*>> gate_ =
+      std::make_shared<std::atomic<actors::node*>>(nullptr);
+  metrics::registry metrics_;
+  std::unique_ptr<store::backend> store_;
+  http::loop serving_;
+  http::loop calling_;
+  std::unique_ptr<http::client> client_;
+  std::unique_ptr<actors::node> node_;
+  std::unique_ptr<stats_server> stats_;
+  std::unique_ptr<http::server> webhook_;
+  std::optional<registrar> registrar_;
+};
+
+}  // namespace
+
+int run(const loaded& with, std::shared_ptr<const detail::bot_base> bot,
+        console& talk, stop_source& stop) {
+  return program{with, std::move(bot), talk, stop}.run();
+}
+
+}  // namespace troupe::app

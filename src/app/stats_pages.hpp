@@ -1,0 +1,93 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "core/callback.hpp"
+#include "core/clock.hpp"
+#include "core/ids.hpp"
+#include "core/metrics.hpp"
+#include "http/http.hpp"
+#include "store/store.hpp"
+
+namespace troupe::app {
+
+/// What the pages want of a node.
+/// **Threads**: any. Every callback is called once.
+class node_view {
+ public:
+  virtual ~node_view() = default;
+  virtual bool ready() const noexcept = 0;
+  virtual void stats(callback<std::string> done) = 0;
+  virtual void chat_stats(chat_key key, callback<std::string> done) = 0;
+  virtual void retry(std::vector<dead_letter_id> which,
+                     callback<std::size_t> done) = 0;
+};
+
+/// A node that is not running: its store alone. Chats are not loaded.
+std::shared_ptr<node_view> make_idle_node(store::backend& store);
+
+struct pages_options {
+  std::string token;       ///< bearer token of /admin/; empty: none fits
+  bool open_stats = true;  ///< false: /stats needs the token, too
+  milliseconds timeout{10'000};  ///< then 504
+  const clock* time = &system_clock();
+};
+
+/// The pages behind stats.listen, without the socket:
+///
+/// | page | |
+/// |---|---|
+/// | `GET /healthz` | 200 while the process serves |
+/// | `GET /readyz` | 200 while updates are accepted, else 503 and why |
+/// | `GET /metrics` | Prometheus text |
+/// | `GET /stats`, `/stats/chats/<key>` | JSON |
+/// | `GET /admin/dead-letters?after=&limit=` | a page of them |
+/// | `GET /admin/dead-letters/<id>` | one, with its body |
+/// | `POST /admin/dead-letters/retry`, `/drop` | `{"ids":[..]}` (at most 1000) or `{"all":true}`: those that died before `before_ms` (default: now), 1000 at a time; `more` says whether to ask again |
+///
+/// Errors are `{"error": text}`. Secrets are masked in every answer.
+/// **Threads**: any.
+/// **Lifetime**: the store and the registry outlive the last answer.
+class stats_pages {
+ public:
+  using reply = std::function<void(http::response)>;
+  using timer = std::function<void(milliseconds, std::function<void()>)>;
+
+  stats_pages(pages_options how, store::backend& store,
+              metrics::registry& from, timer after);
+
+  /// Before this, and after `detach`, /readyz is 503.
+  void attach(std::shared_ptr<node_view> to);
+  void detach();
+  /// From now on /readyz is 503; all else goes on.
+  void start_draining();
+
+  /// Answers one request, once, within the timeout.
+  void take(const http::request& what, reply done);
+
+ private:
+  struct exchange;
+  std::shared_ptr<node_view> view() const;
+  bool admitted(const http::request& what) const;
+  void ready(exchange& x) const;
+  void route(const http::request& what, std::shared_ptr<exchange> x);
+  void stats(const http::request& what, std::shared_ptr<exchange> x);
+  void admin(const http::request& what, std::shared_ptr<exchange> x);
+  void list_letters(const http::request& what, std::shared_ptr<exchange> x);
+  void show_letter(std::string_view id, std::shared_ptr<exchange> x);
+  void act(const http::request& what, bool retry, std::shared_ptr<exchange> x);
+
+  pages_options how_;
+  store::backend& store_;
+  metrics::registry& metrics_;
+  timer after_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<node_view> view_;
+  bool draining_ = false;
+};
+
+}  // namespace troupe::app

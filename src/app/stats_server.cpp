@@ -1,0 +1,28 @@
+#include "app/stats_server.hpp"
+
+#include <utility>
+
+namespace troupe::app {
+
+result<std::unique_ptr<stats_server>> stats_server::listen(
+    http::loop& on, http::server_options where, pages_options how,
+    store::backend& store, metrics::registry& from) {
+  std::unique_ptr<stats_server> out{new stats_server};
+  out->pages_ = std::make_shared<stats_pages>(
+      std::move(how), store, from,
+      [&on](milliseconds delay, std::function<void()> fn) {
+        on.after(delay, std::move(fn));
+      });
+  auto server = http::server::listen(
+      on, std::move(where),
+      [pages = out->pages_](http::request&& what, http::responder answer) {
+        pages->take(what, [answer = std::move(answer)](http::response page) {
+          answer(std::move(page));
+        });
+      });
+  if (!server) return server.error();
+  out->server_ = std::move(*server);
+  return out;
+}
+
+}  // namespace troupe::app
