@@ -267,7 +267,8 @@ void chat_actor::run_turn() {
         job->began = shared->how.time->mono();
         auto wall = shared->how.time->wall();
         job->result = live->run(event_of(subject),
-                                {to_ms(wall), seed_of(subject)});
+                                {to_ms(wall), seed_of(subject),
+                                 shared->how.bot_username});
         job->ran = shared->how.time->mono();
         if (job->result.how != detail::turn_result::end::threw)
           job->commit = commit_of(subject, job->result, *owned, wall);

@@ -29,9 +29,10 @@ std::vector<store::entry> sequencer::offer(std::vector<store::entry> hints) {
   return out;
 }
 
-std::vector<store::entry> sequencer::heal(std::vector<store::entry> page) {
+std::vector<store::entry> sequencer::heal(std::vector<store::entry> page,
+                                          bool more) {
   std::vector<store::entry> out;
-  lost_ = false;
+  lost_ = lost_ && more;
   for (auto& e : page) {
     if (e.seq.value < next_)
       continue;

@@ -26,7 +26,8 @@ class sequencer {
   /// Takes what the store has after `asked`, up to a limit; gives back what is
   /// next in order. A sequence that the store does not have any more, although
   /// it has a later one, is skipped.
-  std::vector<store::entry> heal(std::vector<store::entry> page);
+  /// @param more the page was cut at its limit: the store has more after it
+  std::vector<store::entry> heal(std::vector<store::entry> page, bool more);
 
   /// True if something is missing between what was given out and what is kept.
   bool gap() const noexcept { return !kept_.empty() || lost_; }

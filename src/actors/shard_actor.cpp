@@ -156,7 +156,7 @@ void shard_actor::on_journal(journal_page& m) {
   auto size = m.page->size();
   if (m.healing) {
     shared_->count.gaps_healed.add();
-    dispatch(order_.heal(std::move(*m.page)));
+    dispatch(order_.heal(std::move(*m.page), size == page));
     heal_asked_ = false;
     look_for_gap();
     return;
