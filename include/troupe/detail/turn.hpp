@@ -27,6 +27,8 @@ struct turn_event {
 struct turn_scene {
   std::int64_t now_ms = 0;   ///< wall time of this attempt
   std::uint64_t seed = 0;    ///< derived from the event: same at every attempt
+  /// For "/start@name"; empty: not known, then any name is ours.
+  std::string_view bot_username = {};
 };
 
 struct wanted_call {

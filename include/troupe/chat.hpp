@@ -1,0 +1,165 @@
+#pragma once
+
+#include <boost/json/value.hpp>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "troupe/buttons.hpp"
+#include "troupe/events.hpp"
+#include "troupe/state.hpp"
+
+namespace troupe {
+
+/// A Bot API call that the turn wants, to be refined where it is made:
+/// `ctx->reply("...").as("cart").at_most_once()`.
+/// **Threads**, **Lifetime**: inside the turn that made it only; after that
+/// every use throws std::logic_error.
+class outgoing {
+ public:
+  /// Names the call. Its outcome comes back as `sent` or `failed`, and what it
+  /// sent can be edited by this name, also after a restart. A name given again
+  /// belongs to the newer call.
+  outgoing as(std::string label);
+
+  /// Never repeats the call: if its outcome stays unknown, that is final.
+  /// Without it an unknown call is sent again, and may arrive twice.
+  outgoing at_most_once();
+
+  /// Sends it to another chat.
+  /// **Errors**: std::logic_error for edits, answers and other calls that are
+  /// bound to this chat.
+  outgoing to(std::int64_t chat);
+
+  /// Sets any parameter of the method, replacing what is there:
+  /// `.with("parse_mode", "HTML")`.
+  outgoing with(std::string_view parameter, const boost::json::value& value);
+
+ private:
+  friend class chat_base;
+  outgoing(std::uint64_t turn, std::size_t index)
+      : turn_{turn}, index_{index} {}
+  std::uint64_t turn_;
+  std::size_t index_;
+};
+
+/// The part of `chat<State>` that does not depend on the state: everything a
+/// handler can want. Nothing is done before the turn is over and committed; if
+/// the handler throws, nothing is done at all.
+///
+/// **Threads**: inside a turn of this chat, on the thread that runs the
+/// handler. Elsewhere (in a thread of your own, in the function that makes the
+/// behaviour, in a kept closure) every member but `id` and `key` throws
+/// std::logic_error.
+/// **Order**: calls to one chat leave one at a time, in the order they were
+/// made.
+/// **Errors**: std::length_error if a turn wants more than 10,000 calls,
+/// timers or notices.
+class chat_base {
+ public:
+  chat_base(const chat_base&) = delete;
+  chat_base& operator=(const chat_base&) = delete;
+
+  /// This chat's id: the user's in a private chat, negative in a group; 0 if
+  /// what is turned here has no chat (polls).
+  std::int64_t id() const noexcept { return id_; }
+
+  /// The written form of what orders this chat's events: "42", "poll:7".
+  const std::string& key() const noexcept { return key_; }
+
+  /// Sends a text to this chat (sendMessage).
+  outgoing reply(std::string_view text, const buttons& keyboard = {});
+
+  /// Replaces the text of the message that was sent as `label`. Without
+  /// `keyboard` its buttons go away. Waiting edits of one message collapse to
+  /// the latest. Was nothing sent under that name, it ends as `failed`.
+  outgoing edit(std::string_view label, std::string_view text,
+                const buttons& keyboard = {});
+
+  /// Answers a press: the app stops waiting and, if `text` is given, shows it.
+  /// `.with("show_alert", true)` makes it a dialog.
+  outgoing answer(const callback& press, std::string_view text = {});
+
+  /// Any method of the Bot API, with its parameters as an object:
+  /// `ctx->call("sendDice", {{"emoji", "🎲"}})`.
+  ///
+  /// `chat_id` is filled in with this chat's id if the parameters have none
+  /// and the method demands one (send*, copy*, forward*, deleteMessage,
+  /// getChat*, ban*, pin*, ...), or is an edit, stopMessageLiveLocation,
+  /// setGameScore or getGameHighScores without `inline_message_id`. It is
+  /// never filled in for sendGift and set/getChatMenuButton, where leaving it
+  /// out has a meaning of its own, nor for methods this build does not know.
+  /// **Errors**: std::invalid_argument if `method` is not a name, or
+  /// `parameters` is neither an object nor null.
+  outgoing call(std::string_view method,
+                const boost::json::value& parameters = nullptr);
+
+  /// Sets the durable timer `name` of this chat, replacing an older one of
+  /// that name; it comes back as `timer` with `body`.
+  /// A delay below zero is now.
+  /// **Errors**: std::invalid_argument for an empty name.
+  void schedule(std::string_view name, std::chrono::milliseconds delay,
+                const boost::json::value& body = nullptr);
+  void schedule(std::string_view name,
+                std::chrono::sys_time<std::chrono::milliseconds> due,
+                const boost::json::value& body = nullptr);
+
+  /// Removes a timer; nothing happens if there is none.
+  void cancel(std::string_view name);
+
+  /// Goes on with another of the bot's modes, from the next event on.
+  /// **Errors**: std::logic_error for a mode the bot does not have.
+  void become(std::string_view mode);
+
+  /// Puts a `notice` into another chat's journal, exactly once.
+  void notify(std::int64_t chat, std::string_view text);
+
+  /// Wall time of this turn: one value for the whole turn.
+  std::chrono::sys_time<std::chrono::milliseconds> now() const;
+
+  /// A random number that comes out the same when this turn is run again. Not
+  /// for secrets.
+  std::uint64_t random();
+  /// The same, below `end` (> 0), without bias.
+  std::uint64_t random(std::uint64_t end);
+
+ protected:
+  chat_base(std::string key, std::int64_t id)
+      : key_{std::move(key)}, id_{id} {}
+  ~chat_base() = default;
+  /// Notes that the state is to be dropped. Throws outside a turn.
+  void note_cleared();
+
+ private:
+  std::string key_;
+  std::int64_t id_;
+};
+
+/// What a behaviour is given: its chat's durable state, and what it can do.
+/// @tparam State a default-constructible struct described with
+/// BOOST_DESCRIBE_STRUCT (see state.hpp), or `std::monostate` for none.
+template <class State>
+class chat : public chat_base {
+  static_assert(detail::usable_state<State>(),
+                "describe your state with BOOST_DESCRIBE_STRUCT(type, (), "
+                "(members...)), or use std::monostate if there is none");
+
+ public:
+  chat(std::string key, std::int64_t id) : chat_base{std::move(key), id} {}
+
+  /// Read and write it inside handlers; it is saved when the turn commits, and
+  /// is what it was before if the handler throws.
+  State state{};
+
+  /// Drops the state: `state` is a new one, and nothing is kept in the store
+  /// unless the handler changes it again.
+  void clear() {
+    note_cleared();
+    state = State{};
+  }
+};
+
+}  // namespace troupe
