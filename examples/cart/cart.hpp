@@ -8,6 +8,7 @@
 using namespace troupe;
 using namespace std::chrono_literals;
 
+// [shop-begin]
 struct cart {
   std::vector<std::string> items;  // durable, one per chat
 };
@@ -57,6 +58,7 @@ inline behavior shop(chat<cart>* ctx) {
       [=](const notice& n) { ctx->reply(n.text); },
   };
 }
+// [shop-end]
 
 inline behavior checkout(chat<cart>* ctx) {
   return {
