@@ -115,6 +115,10 @@ bool walk::check(value& of) {
              (body.find('\\') == std::string_view::npos
                   ? body.find('"') == std::string_view::npos
                   : valid_escapes(body));
+      // Consumed here: simdjson, when it skips a string by itself, takes one
+      // that a colon follows for a key, and reads on inside the wrong object.
+      simdjson::ondemand::raw_json_string consumed;
+      well = well && !of.get_raw_json_string().get(consumed);
       break;
     }
     case 't': well = text == "true"; break;

@@ -58,7 +58,9 @@ TEST_CASE("a fault anywhere in the text is found, also where nobody looks") {
         "{\"a\":1,}", "{\"a\" 1}", "{1:2}", "{\"a\":1 \"b\":2}", "[1}", "{]",
         R"("\x")", R"("\u12g4")", R"("\u12")", R"("\")", "\"\t\"", "\"a\nb\"",
         R"("a" "b")", R"("a"b)", R"({"\q":1})", R"([[[{"a":[tru]}]]])", "",
-        "'a'", "[1]]", R"("a":1)"}) {
+        "'a'", "[1]]", R"("a":1)",
+        R"("a":[]},"y":{"b":1})", R"(1:[]},"y":{"b":1})",
+        R"([]:[]},"y":{"b":1})", R"(["a":[]],"y":[{"b":1}])"}) {
     INFO(value);
     CHECK_FALSE(accepted(with(value)));
   }
