@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "http/client_impl.hpp"
+#include "http/resolver.hpp"
 #include "http/tls.hpp"
 #include "http/writer.hpp"
 
@@ -48,7 +49,6 @@ client::impl::impl(std::shared_ptr<lane> at, origin whom,
 
 void client::impl::start() {
   timer_.emplace(on->io());
-  resolver_.emplace(on->io());
   sweep();
 }
 
@@ -147,34 +147,39 @@ void client::impl::resolve(std::shared_ptr<client_link> link) {
     return link->connect(addresses_);
   unresolved_.push_back(std::move(link));
   if (unresolved_.size() > 1) return;  // one question for all
-  resolver_->async_resolve(
-      to.host, std::to_string(to.port), tcp::resolver::numeric_service,
-      [self = shared_from_this()](const error_code& ec, const auto& found) {
-        std::vector<tcp::endpoint> list;
-        for (const auto& each : found) list.push_back(each.endpoint());
-        self->resolved(ec, std::move(list));
-      });
+  http::resolve(on, to.host, to.port,
+                [weak = weak_from_this()](std::vector<tcp::endpoint> found,
+                                          const std::string& why) {
+                  if (const auto self = weak.lock())
+                    self->resolved(std::move(found), why);
+                });
 }
 
-void client::impl::resolved(const error_code& ec,
-                            std::vector<tcp::endpoint> found) {
+void client::impl::resolved(std::vector<tcp::endpoint> found,
+                            const std::string& why) {
   addresses_ = std::move(found);
   addresses_until_ = mono_now() + addresses_live;
+  if (good_address_) put_first(*good_address_);
+  const auto list = addresses_;  // a link that fails at once clears ours
   for (const auto& link : std::exchange(unresolved_, {})) {
-    if (ec || addresses_.empty())
-      link->fail_open({errc::unavailable,
-                       "resolving " + to.host + ": " +
-                           (ec ? ec.message() : "it has no address")});
+    if (list.empty())
+      link->fail_open(
+          {errc::unavailable, "resolving " + to.host + ": " + why});
     else
-      link->connect(addresses_);
+      link->connect(list);
   }
   pump();
 }
 
-void client::impl::link_opened(client_link& link, const tcp::endpoint& at) {
-  // The address that works is the first one from now on.
+void client::impl::put_first(const tcp::endpoint& at) {
   const auto it = std::find(addresses_.begin(), addresses_.end(), at);
   if (it != addresses_.end()) std::rotate(addresses_.begin(), it, it + 1);
+}
+
+void client::impl::link_opened(client_link& link, const tcp::endpoint& at) {
+  // Tried first from now on: one that swallows packets costs seconds.
+  good_address_ = at;
+  put_first(at);
   pool_.opened(&link);
   pump();
 }
@@ -224,7 +229,6 @@ void client::impl::close() {
   if (std::exchange(closed_, true)) return;
   const error why{errc::cancelled, where + ": closed"};
   timer_.reset();
-  resolver_.reset();
   unresolved_.clear();
   std::vector<std::pair<call_ptr, bool>> ended;
   for (const auto& link : std::exchange(links_, {})) {

@@ -52,12 +52,11 @@ struct client::impl : std::enable_shared_from_this<impl> {
   std::atomic<std::size_t> connections{0}, in_flight{0}, waiting{0};
 
  private:
-  using resolver = asio::ip::basic_resolver<tcp, executor>;
-
   void take_inbox();
   void open_link();
   void resolve(std::shared_ptr<client_link> link);
-  void resolved(const error_code& ec, std::vector<tcp::endpoint> found);
+  void resolved(std::vector<tcp::endpoint> found, const std::string& why);
+  void put_first(const tcp::endpoint& at);
   void forget(client_link& link);
   void sweep();
   void count() noexcept;
@@ -65,10 +64,10 @@ struct client::impl : std::enable_shared_from_this<impl> {
   pool_type pool_;
   std::vector<std::shared_ptr<client_link>> links_;
   std::optional<steady_timer> timer_;
-  std::optional<resolver> resolver_;
   std::vector<std::shared_ptr<client_link>> unresolved_;
   std::vector<tcp::endpoint> addresses_;
   mono_time addresses_until_{};
+  std::optional<tcp::endpoint> good_address_;  ///< the last that answered
   bool closed_ = false;
 
   std::mutex mutex_;

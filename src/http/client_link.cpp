@@ -3,7 +3,9 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
 #include <boost/asio/ip/address.hpp>
+#include <chrono>
 #include <utility>
 
 #include "http/client_impl.hpp"
@@ -15,6 +17,10 @@ namespace {
 
 /// As in the server: up to here one buffer is cheaper than two.
 constexpr std::size_t flat_body = 16 * 1024;
+
+/// Time for one address while there are others: a lost SYN is sent again after
+/// one second.
+constexpr std::chrono::seconds one_address{2};
 
 mono_time mono_now() { return std::chrono::steady_clock::now(); }
 
@@ -45,10 +51,13 @@ void client_link::try_next() {
   if (tried_ == addresses_.size())
     return fail_open({errc::unavailable, "connecting to " + home_->where +
                                              ": " + last_error_.message()});
-  // Each address gets its share of the time: one that swallows packets (often
-  // an IPv6 one) must not use up all of it.
+  // Each address gets its share of the time and not too much of it: one that
+  // swallows packets (often an IPv6 one) must not use up all.
   const auto left = static_cast<int>(addresses_.size() - tried_);
-  address_deadline_ = mono_now() + (deadline_ - mono_now()) / left;
+  const auto share = (deadline_ - mono_now()) / left;
+  address_deadline_ =
+      mono_now() + (left > 1 ? std::min<mono_time::duration>(share, one_address)
+                             : share);
   io_.close();
   io_.socket().async_connect(
       addresses_[tried_++],

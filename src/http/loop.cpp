@@ -1,5 +1,7 @@
 #include "http/loop.hpp"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <future>
@@ -19,6 +21,7 @@ thread_local const lane* current_lane = nullptr;
 lane::lane() : io_{std::in_place, 1}, work_{asio::make_work_guard(*io_)} {
   thread_ = std::thread{[this] {
     current_lane = this;
+    pthread_setname_np(pthread_self(), "troupe-http");
     io_->run();
     current_lane = nullptr;
   }};
