@@ -125,14 +125,16 @@ bool note_message(std::vector<label>& labels, const settlement& s) {
   return false;
 }
 
-std::int64_t expiry_after(const turn& t, std::int64_t before, wall_time now) {
+std::optional<std::int64_t> new_expiry(const turn& t, wall_time now) {
   if (t.expires)
     return to_ms(*t.expires);
   // The key of a lone update never comes again: keep its record only as long
   // as its commit could be repeated.
   if (t.key.type == chat_key::kind::update)
     return to_ms(now + dedup_window);
-  return t.state || t.mode ? 0 : before;
+  if (t.state || t.mode)
+    return 0;
+  return std::nullopt;
 }
 
 }  // namespace troupe::store

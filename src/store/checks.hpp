@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "store/store.hpp"
@@ -44,9 +46,9 @@ void put_label(std::vector<label>& labels, const std::string& name,
 /// latest.
 bool note_message(std::vector<label>& labels, const settlement& s);
 
-/// When the record's state ends, after `t` was committed on a record whose
-/// state ends at `before` (0: never). Puts of state or mode set it anew.
-std::int64_t expiry_after(const turn& t, std::int64_t before, wall_time now);
+/// When the record's state ends once `t` is committed (0: never), or nothing if
+/// that stays as it was.
+std::optional<std::int64_t> new_expiry(const turn& t, wall_time now);
 
 /// An expired state is hidden at once, and swept this much later: a chat that
 /// is awake keeps its copy until it is idle.

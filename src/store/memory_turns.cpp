@@ -123,7 +123,7 @@ void memory_engine::put_record(const turn& t) {
   auto& c = chats_[t.key];
   c.record.key = t.key;
   ++c.record.version;
-  c.expires = expiry_after(t, c.expires, time_.wall());
+  c.expires = new_expiry(t, time_.wall()).value_or(c.expires);
   if (t.state)
     c.record.state = *t.state;
   if (t.mode)

@@ -1,0 +1,96 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "store/store.hpp"
+
+namespace troupe::store {
+
+/// One planned misfortune.
+struct fault {
+  enum class what : std::uint8_t {
+    fail,               ///< not done; answered `unavailable`
+    delay,              ///< done; all answers come `wait` later
+    commit_then_error,  ///< done; answered `unknown_outcome`
+  };
+  what happens = what::fail;
+  std::uint64_t operations = 1;  ///< how many in a row it befalls
+  milliseconds wait{0};          ///< of `delay`
+};
+
+/// Any store, with a plan of what goes wrong: for tests that fail the n-th
+/// operation. Operations count from 1 in the order of the calls; writes have a
+/// count of their own. What isn't planned goes through.
+///
+/// A delay holds the store's thread, as a slow disk would.
+class faulty final : public backend {
+ public:
+  explicit faulty(std::unique_ptr<backend> inner) : inner_{std::move(inner)} {}
+
+  /// From the `n`-th operation on.
+  /// **Threads**: any.
+  void at(std::uint64_t n, fault f);
+  /// From the `n`-th write on.
+  void at_write(std::uint64_t n, fault f);
+  /// Forgets the plan, not the counts.
+  void heal();
+  std::uint64_t operations() const;
+  std::uint64_t writes() const;
+
+  std::uint16_t shards() const noexcept override { return inner_->shards(); }
+  bool exclusive() const noexcept override { return inner_->exclusive(); }
+  void accept(std::vector<arrival> batch,
+              callback<std::vector<receipt>> done) override;
+  void claim(std::vector<shard_id> wanted, std::string node, milliseconds ttl,
+             callback<std::vector<lease>> done) override;
+  void renew(std::vector<lease> held, milliseconds ttl,
+             callback<std::vector<lease>> done) override;
+  void release(std::vector<lease> held, callback<> done) override;
+  void backlog(shard_id shard, seq_no after, std::size_t limit,
+               callback<std::vector<entry>> done) override;
+  void entries(shard_id shard, std::vector<seq_no> wanted,
+               callback<std::vector<entry>> done) override;
+  void load(std::vector<chat_key> keys,
+            callback<std::vector<chat_record>> done) override;
+  void commit(lease held, std::vector<turn> turns,
+              callback<std::vector<turn_receipt>> done) override;
+  void outbox(shard_id shard, call_id after, std::size_t limit,
+              callback<std::vector<call>> done) override;
+  void calls(shard_id shard, std::vector<call_id> wanted,
+             callback<std::vector<call>> done) override;
+  void settle(lease held, std::vector<settlement> outcomes,
+              callback<std::vector<std::optional<entry>>> done) override;
+  void spent(wall_time since, callback<std::vector<spending>> done) override;
+  void due(std::vector<shard_id> shards, wall_time now, std::size_t limit,
+           callback<due_timers> done) override;
+  void timers(chat_key key, callback<std::vector<timer>> done) override;
+  void dead_letters(dead_letter_id after, std::size_t limit,
+                    callback<std::vector<dead_letter>> done) override;
+  void retry(std::vector<dead_letter_id> which,
+             callback<std::vector<entry>> done) override;
+  void drop(std::vector<dead_letter_id> which,
+            callback<std::size_t> done) override;
+  void audience(std::optional<chat_key> after, std::size_t limit,
+                callback<std::vector<member>> done) override;
+  void stats(callback<figures> done) override;
+  void close() override { inner_->close(); }
+
+ private:
+  using plan = std::map<std::uint64_t, fault>;
+
+  std::optional<fault> next(bool write);
+  template <class T, class Go>
+  void meet(bool write, callback<T> done, Go go);
+
+  std::unique_ptr<backend> inner_;
+  mutable std::mutex mutex_;
+  std::uint64_t operations_ = 0;
+  std::uint64_t writes_ = 0;
+  plan all_plan_;
+  plan write_plan_;
+};
+
+}  // namespace troupe::store
