@@ -4,7 +4,21 @@
 #include <future>
 #include <utility>
 
+#include "core/json.hpp"
+
 namespace troupe::app {
+namespace {
+
+/// What setWebhook and its like say of a success.
+std::string description_of(const std::string& body) {
+  const auto parsed = parse_json(body);
+  const json::object* in = parsed ? parsed->if_object() : nullptr;
+  const json::value* text = in ? in->if_contains("description") : nullptr;
+  if (text == nullptr || !text->is_string()) return {};
+  return std::string{text->get_string()};
+}
+
+}  // namespace
 
 boost::system::result<http::response, http::failure> ask(
     http::client& through, http::request what, milliseconds timeout) {
@@ -42,6 +56,9 @@ result<api_reply> bot_api::call(std::string_view method, std::string body,
                                      got->headers.find("Retry-After"));
   if (out.answer.code == 0) out.answer.code = static_cast<int>(got->status);
   out.result = telegram::result_of(got->body);
+  if (out.sent() && out.answer.description.empty()) {
+    out.answer.description = description_of(got->body);
+  }
   out.server_time = parse_http_date(got->headers.find("Date"));
   return out;
 }

@@ -85,6 +85,9 @@ class program {
           console& talk, stop_source& stop)
       : with_{with.values}, bot_{std::move(bot)}, talk_{talk}, stop_{stop} {}
 
+  /// True if a handler may still be running.
+  bool cut_short() const noexcept { return cut_short_; }
+
   int run() {
     if (const auto failed = open()) return *failed;
     if (const auto failed = start()) return *failed;
@@ -191,6 +194,7 @@ class program {
     const bool clean = node_->drain(limit);
     end();
     log::info("stopped", {{"clean", clean}});
+    cut_short_ = !clean;
     return bad_token_ ? bad_token("401 or 404 while running") : exit_ok;
   }
 
@@ -213,6 +217,7 @@ class program {
   console& talk_;
   stop_source& stop_;
   std::atomic<bool> bad_token_{false};
+  bool cut_short_ = false;
   std::shared_ptr<std::atomic<actors::node*>> gate_ =
       std::make_shared<std::atomic<actors::node*>>(nullptr);
   metrics::registry metrics_;
@@ -230,7 +235,12 @@ class program {
 
 int run(const loaded& with, std::shared_ptr<const detail::bot_base> bot,
         console& talk, stop_source& stop) {
-  return program{with, std::move(bot), talk, stop}.run();
+  auto all = std::make_unique<program>(with, std::move(bot), talk, stop);
+  const int code = all->run();
+  // A handler that outlives the drain still uses the parts; the process ends
+  // right after this, so they are left to it.
+  if (all->cut_short()) static_cast<void>(all.release());
+  return code;
 }
 
 }  // namespace troupe::app

@@ -1,0 +1,121 @@
+#include <string>
+#include <vector>
+
+#include "app/command_line.hpp"
+#include "tests/app/support.hpp"
+#include "tests/support/catch.hpp"
+
+using namespace troupe;
+using namespace troupe::app;
+using namespace troupe::app::test;
+
+namespace {
+
+invocation parsed(const std::vector<std::string>& args) {
+  auto got = parse_command_line(args);
+  INFO((got ? std::string{} : got.error().context));
+  REQUIRE(got.has_value());
+  return *got;
+}
+
+std::string refused(const std::vector<std::string>& args) {
+  const auto got = parse_command_line(args);
+  REQUIRE_FALSE(got.has_value());
+  return got.error().context;
+}
+
+}  // namespace
+
+TEST_CASE("without a command, the bot runs") {
+  CHECK(parsed({}).what == command::run);
+  CHECK(parsed({"run"}).what == command::run);
+  CHECK(parsed({"--bot-mode", "polling"}).what == command::run);
+}
+
+TEST_CASE("every command is understood") {
+  CHECK(parsed({"check"}).what == command::check);
+  CHECK(parsed({"check", "--print-config"}).print_config);
+  CHECK(parsed({"webhook", "set"}).what == command::webhook_set);
+  const auto set = parsed({"webhook", "set", "https://a.b/c", "--drop-pending"});
+  CHECK(set.url == "https://a.b/c");
+  CHECK(set.drop_pending);
+  CHECK(parsed({"webhook", "info"}).what == command::webhook_info);
+  CHECK(parsed({"webhook", "delete"}).what == command::webhook_delete);
+  const auto list =
+      parsed({"dead-letters", "list", "--after", "7", "--limit", "9"});
+  CHECK(list.what == command::letters_list);
+  CHECK(list.after == 7);
+  CHECK(list.limit == 9);
+  CHECK(parsed({"dead-letters", "show", "3"}).ids ==
+        std::vector<std::uint64_t>{3});
+  CHECK(parsed({"dead-letters", "retry", "3", "4"}).ids ==
+        std::vector<std::uint64_t>{3, 4});
+  CHECK(parsed({"dead-letters", "retry", "--all"}).all);
+  CHECK(parsed({"dead-letters", "drop", "3"}).what == command::letters_drop);
+  CHECK(parsed({"stats"}).what == command::stats);
+  CHECK(parsed({"stats", "chat", "-1001"}).chat == "-1001");
+  CHECK(parsed({"--help"}).what == command::help);
+  CHECK(parsed({"dead-letters", "--help"}).what == command::help);
+  CHECK(parsed({"--version"}).what == command::version);
+}
+
+TEST_CASE("flags stand before or behind the command") {
+  for (const auto& args : std::vector<std::vector<std::string>>{
+           {"--json", "--store-url", "memory:", "dead-letters", "list"},
+           {"dead-letters", "list", "--json", "--store-url", "memory:"},
+           {"dead-letters", "--store-url=memory:", "list", "--json"}}) {
+    const auto got = parsed(args);
+    CHECK(got.what == command::letters_list);
+    CHECK(got.json);
+    CHECK(got.flags.at("store.url") == "memory:");
+  }
+}
+
+TEST_CASE("wrong usage says what would be right") {
+  CHECK(has(refused({"--bot-mod", "polling"}), "did you mean --bot-mode?"));
+  CHECK(has(refused({"chek"}), "did you mean check?"));
+  CHECK(has(refused({"webhook"}), "say set, info or delete"));
+  CHECK(has(refused({"dead-letters"}), "say list, show, retry or drop"));
+  CHECK(has(refused({"dead-letters", "show"}), "give one id"));
+  CHECK(has(refused({"dead-letters", "retry"}), "give ids, or --all"));
+  CHECK(has(refused({"dead-letters", "drop", "1", "--all"}), "give ids, or"));
+  CHECK(has(refused({"stats", "chats", "1"}), "chat KEY"));
+  refused({"dead-letters", "show", "x"});
+  refused({"dead-letters", "list", "--limit", "0"});
+  refused({"dead-letters", "list", "--limit", "1001"});
+  refused({"--bot-mode"});
+  refused({"run", "check"});
+}
+
+TEST_CASE("G12: a secret on the command line is refused, unrepeated") {
+  const std::string token = "4400:DDHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw";
+  for (const auto& args : std::vector<std::vector<std::string>>{
+           {"--bot-token", token},
+           {"--bot-token=" + token, "run"},
+           {token},
+           {"run", token},
+           {"--webhook-secret", "DDHdq-secret"},
+           {"dead-letters", "retry", token},
+           {"--bot-tokn=" + token}}) {
+    const std::string text = refused(args);
+    INFO(text);
+    CHECK_FALSE(has(text, "DDHdq"));
+  }
+  CHECK(has(refused({"--bot-token", token}), "TROUPE_BOT_TOKEN"));
+}
+
+TEST_CASE("exit codes: 0 help, 2 usage, 78 configuration") {
+  CHECK(run_bot({"--help"}, {}).code == 0);
+  CHECK(has(run_bot({"--help"}, {}).out, "usage: shopbot"));
+  CHECK(run_bot({"--version"}, {}).code == 0);
+  const auto usage = run_bot({"--nonsense"}, {});
+  CHECK(usage.code == 2);
+  CHECK(usage.out.empty());
+  CHECK(has(usage.err, "see shopbot --help"));
+  const auto config = run_bot({}, {{"TROUPE_BOT_MODE", "x"}});
+  CHECK(config.code == 78);
+  CHECK(config.out.empty());
+  const auto token = run_bot({}, {});
+  CHECK(token.code == 78);
+  CHECK(has(token.err, "bot.token: not set"));
+}

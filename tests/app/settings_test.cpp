@@ -1,0 +1,403 @@
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string>
+
+#include "app/settings.hpp"
+#include "core/log.hpp"
+#include "tests/app/support.hpp"
+#include "tests/support/catch.hpp"
+
+using namespace troupe;
+using namespace troupe::app;
+using namespace troupe::app::test;
+
+namespace {
+
+const std::string good_token = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw";
+
+/// A value for the key that is not its default and fits all other defaults.
+std::string sample(const key_spec& key) {
+  if (key.name == "webhook.path") return "/updates";
+  if (key.name == "turn.threads") return "8";
+  if (key.name == "limits.bulk_per_second") return "7";
+  switch (key.form) {
+    case shape::text: return "all";
+    case shape::path: return "some.pem";
+    case shape::address: return "127.0.0.1:1234";
+    case shape::url: return "http://127.0.0.1:8081";
+    case shape::integer:
+      return std::to_string(std::to_string(key.most) == key.fallback
+                                ? key.least
+                                : key.most);
+    case shape::choice: break;
+  }
+  return std::string{key.choices[0] == key.fallback ? key.choices[1]
+                                                    : key.choices[0]};
+}
+
+std::string value_of(const settings& from, const key_spec& key) {
+  if (const auto* n = std::get_if<std::int64_t settings::*>(&key.slot)) {
+    return std::to_string(from.**n);
+  }
+  return from.*std::get<std::string settings::*>(key.slot);
+}
+
+std::string toml_of(const key_spec& key, const std::string& value) {
+  const std::size_t dot = key.name.find('.');
+  std::string out = "[" + std::string{key.name.substr(0, dot)} + "]\n";
+  out += std::string{key.name.substr(dot + 1)} + " = ";
+  return out + (key.form == shape::integer ? value : '"' + value + '"') + '\n';
+}
+
+/// Keys that a test may set alone: no secret, no file of one.
+std::vector<const key_spec*> plain_keys() {
+  std::vector<const key_spec*> out;
+  for (const key_spec& key : keys()) {
+    const bool twin = key.name.ends_with("_file");
+    if (!key.secret && !twin) out.push_back(&key);
+  }
+  return out;
+}
+
+/// What a key needs beside it.
+sources beside(const key_spec& key) {
+  sources out;
+  if (key.name == "webhook.certificate") out.flags["webhook.key"] = "k.pem";
+  if (key.name == "webhook.key") out.flags["webhook.certificate"] = "c.pem";
+  return out;
+}
+
+std::string complaint(const sources& from) {
+  const auto got = load_settings(from);
+  REQUIRE_FALSE(got.has_value());
+  CHECK(got.error().code == errc::bad_input);
+  return got.error().context;
+}
+
+std::string complaint_about_file(const std::string& text) {
+  const temporary_folder folder;
+  sources from;
+  from.file = folder.write("t.toml", text);
+  std::string out = complaint(from);
+  // The folder's name differs from run to run.
+  for (std::size_t at = out.find(from.file); at != std::string::npos;
+       at = out.find(from.file)) {
+    out.replace(at, from.file.size(), "t.toml");
+  }
+  return out;
+}
+
+sources with_environment(std::map<std::string, std::string> variables) {
+  sources out;
+  out.environment = std::move(variables);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("every key has a name of its own, a help and a default that fits") {
+  std::set<std::string> names;
+  std::set<std::string> flags;
+  std::set<std::string> variables;
+  for (const key_spec& key : keys()) {
+    INFO(key.name);
+    CHECK(names.emplace(key.name).second);
+    CHECK(flags.insert(flag_of(key)).second);
+    CHECK(variables.insert(environment_of(key)).second);
+    CHECK_FALSE(key.help.empty());
+    if (key.secret) {
+      CHECK(key.fallback.empty());
+      CHECK(find_key(std::string{key.name} + "_file") != nullptr);
+    }
+  }
+  const settings defaults = default_settings();
+  for (const key_spec& key : keys()) {
+    INFO(key.name);
+    CHECK(value_of(defaults, key) == key.fallback);
+  }
+}
+
+TEST_CASE("the names that scripts rely on stay") {
+  for (const char* name :
+       {"TROUPE_BOT_TOKEN", "TROUPE_BOT_API_ROOT", "TROUPE_BOT_MODE",
+        "TROUPE_WEBHOOK_LISTEN", "TROUPE_WEBHOOK_SECRET", "TROUPE_STORE_URL",
+        "TROUPE_STATS_LISTEN", "TROUPE_LIMITS_GLOBAL_PER_SECOND",
+        "TROUPE_LIMITS_CHAT_PER_SECOND", "TROUPE_LIMITS_GROUP_PER_MINUTE",
+        "TROUPE_LOG_LEVEL", "TROUPE_WEBHOOK_PUBLIC_URL"}) {
+    INFO(name);
+    CHECK(std::ranges::any_of(
+        keys(), [&](const key_spec& k) { return environment_of(k) == name; }));
+  }
+  const settings d = default_settings();
+  CHECK(d.bot_api_root == "https://api.telegram.org");
+  CHECK(d.webhook_listen == "127.0.0.1:8443");
+  CHECK(d.webhook_path == "/webhook");
+  CHECK(d.store_url == "sqlite:./troupe.db");
+  CHECK(d.webhook_public_url.empty());
+}
+
+TEST_CASE("every key can come from the file, the environment and a flag") {
+  for (const key_spec* key : plain_keys()) {
+    INFO(key->name);
+    const std::string value = sample(*key);
+    REQUIRE(value != key->fallback);
+    const std::string name{key->name};
+
+    const temporary_folder folder;
+    sources file = beside(*key);
+    file.file = folder.write("t.toml", toml_of(*key, value));
+    sources variable = beside(*key);
+    variable.environment[environment_of(*key)] = value;
+    sources flag = beside(*key);
+    flag.flags[name] = value;
+
+    const std::pair<const sources*, origin> all[] = {
+        {&file, origin::file},
+        {&variable, origin::environment},
+        {&flag, origin::flag}};
+    for (const auto& [from, where] : all) {
+      const auto got = load_settings(*from);
+      INFO((got ? std::string{} : got.error().context));
+      REQUIRE(got.has_value());
+      CHECK(value_of(got->values, *key) == value);
+      CHECK(got->from.at(name) == where);
+    }
+  }
+}
+
+TEST_CASE("flags beat the environment, which beats the file") {
+  const temporary_folder folder;
+  sources from;
+  from.file = folder.write(
+      "t.toml", "[turn]\nattempts = 4\nbackoff_ms = 4\ndeadline_ms = 40\n");
+  from.environment = {{"TROUPE_TURN_ATTEMPTS", "5"},
+                      {"TROUPE_TURN_BACKOFF_MS", "5"}};
+  from.flags = {{"turn.attempts", "6"}};
+  const auto got = load_settings(from);
+  REQUIRE(got.has_value());
+  CHECK(got->values.turn_attempts == 6);
+  CHECK(got->values.turn_backoff_ms == 5);
+  CHECK(got->values.turn_deadline_ms == 40);
+  CHECK(got->values.chat_idle_seconds == 60);
+}
+
+TEST_CASE("an unknown key names file, line and the nearest known key") {
+  CHECK(complaint_about_file("[bot]\nmode = \"polling\"\n\n[limits]\n"
+                             "global_per_secnd = 3\n") ==
+        "t.toml:5: limits.global_per_secnd: unknown key; did you mean "
+        "limits.global_per_second?");
+  CHECK(complaint_about_file("[limit]\nmargin_ms = 3\n") ==
+        "t.toml:2: limit.margin_ms: unknown key; did you mean "
+        "limits.margin_ms?");
+  CHECK(complaint_about_file("[zzz]\nqqqqqqqq = 3\n") ==
+        "t.toml:2: zzz.qqqqqqqq: unknown key");
+  CHECK(complaint_about_file("[nothing]\n") ==
+        "t.toml:1: nothing: unknown section");
+}
+
+TEST_CASE("a wrong type or a value out of range names what would be right") {
+  CHECK(complaint_about_file("[limits]\nmargin_ms = \"soon\"\n") ==
+        "t.toml:2: limits.margin_ms: must be an integer, 0 to 60000, not "
+        "text");
+  CHECK(complaint_about_file("[limits]\nmargin_ms = 1.5\n") ==
+        "t.toml:2: limits.margin_ms: must be an integer, 0 to 60000, not "
+        "floating-point");
+  CHECK(complaint_about_file("[bot]\nmode = 1\n") ==
+        "t.toml:2: bot.mode: must be webhook | polling, not an integer");
+  CHECK(complaint_about_file("[send]\ntimeout_ms = 5000\n") ==
+        "t.toml:2: send.timeout_ms: 5000 is out of range: integer, 15000 to "
+        "600000");
+  CHECK(complaint(with_environment({{"TROUPE_BOT_MODE", "poling"}})) ==
+        "TROUPE_BOT_MODE: \"poling\" must be one of webhook | polling");
+  sources flag;
+  flag.flags["polling.timeout_seconds"] = "51";
+  CHECK(complaint(flag) ==
+        "--polling-timeout-seconds: 51 is out of range: integer, 1 to 50");
+  for (const char* text : {"", " 1", "1 ", "0x10", "1e3", "-1",
+                           "99999999999999999999"}) {
+    INFO(text);
+    sources bad;
+    bad.flags["limits.margin_ms"] = text;
+    CHECK(has(complaint(bad), "--limits-margin-ms: "));
+  }
+}
+
+TEST_CASE("everything that is wrong is told at once") {
+  const std::string all = complaint_about_file(
+      "[bot]\nmode = 1\ncolour = 2\n[turn]\nattempts = 0\n");
+  CHECK(std::ranges::count(all, '\n') == 2);
+  CHECK(has(all, "t.toml:2: bot.mode"));
+  CHECK(has(all, "t.toml:3: bot.colour"));
+  CHECK(has(all, "t.toml:5: turn.attempts"));
+}
+
+TEST_CASE("a file that is no TOML or can't be read stops the start") {
+  CHECK(has(complaint_about_file("[bot]\nmode = \n"), "t.toml:2: "));
+  sources missing;
+  missing.file = "/nonexistent/t.toml";
+  CHECK(has(complaint(missing), "/nonexistent/t.toml: can't be read: "));
+}
+
+TEST_CASE("an unknown TROUPE_ variable is a warning with the nearest name") {
+  const auto got = load_settings(with_environment(
+      {{"TROUPE_BOT_MODUS", "polling"}, {"TROUPE_CONFIG", "x"}, {"HOME", "/"}}));
+  REQUIRE(got.has_value());
+  REQUIRE(got->warnings.size() == 1);
+  CHECK(got->warnings.front() ==
+        "TROUPE_BOT_MODUS: unknown variable, ignored; did you mean "
+        "TROUPE_BOT_MODE?");
+}
+
+TEST_CASE("an empty variable is an unset one, or empties what may be empty") {
+  const auto got = load_settings(with_environment(
+      {{"TROUPE_STATS_LISTEN", ""}, {"TROUPE_TURN_ATTEMPTS", ""}}));
+  REQUIRE(got.has_value());
+  CHECK(got->values.stats_listen.empty());
+  CHECK(got->values.turn_attempts == 3);
+}
+
+TEST_CASE("a secret comes from the environment or from its file") {
+  const temporary_folder folder;
+  const std::string file = folder.write("token", good_token + "\n");
+  const auto variable =
+      load_settings(with_environment({{"TROUPE_BOT_TOKEN", good_token}}));
+  REQUIRE(variable.has_value());
+  CHECK(variable->values.bot_token == good_token);
+  const auto from_file =
+      load_settings(with_environment({{"TROUPE_BOT_TOKEN_FILE", file}}));
+  REQUIRE(from_file.has_value());
+  CHECK(from_file->values.bot_token == good_token);
+
+  sources toml;
+  toml.file = folder.write("t.toml", "[bot]\ntoken_file = \"" + file + "\"\n");
+  const auto named = load_settings(toml);
+  REQUIRE(named.has_value());
+  CHECK(named->values.bot_token == good_token);
+  // The variable stands above the file.
+  toml.environment["TROUPE_BOT_TOKEN"] = "5:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+  const auto both = load_settings(toml);
+  REQUIRE(both.has_value());
+  CHECK(both->values.bot_token == toml.environment["TROUPE_BOT_TOKEN"]);
+}
+
+TEST_CASE("a secret that is given twice, empty or unreadable stops the start") {
+  const temporary_folder folder;
+  CHECK(has(complaint(with_environment(
+                {{"TROUPE_BOT_TOKEN", good_token},
+                 {"TROUPE_BOT_TOKEN_FILE", folder.write("a", "x")}})),
+            "keep one"));
+  CHECK(has(complaint(with_environment(
+                {{"TROUPE_BOT_TOKEN_FILE", folder.write("b", " \n")}})),
+            "is empty"));
+  CHECK(has(complaint(with_environment(
+                {{"TROUPE_STATS_TOKEN_FILE", folder / "none"}})),
+            "can't be read"));
+}
+
+TEST_CASE("G12: a secret in the configuration file is refused, unrepeated") {
+  for (const char* key : {"token = \"" }) {
+    const std::string text =
+        complaint_about_file("[bot]\n" + (key + good_token) + "\"\n");
+    CHECK(has(text, "t.toml:2: bot.token: a secret does not belong"));
+    CHECK(has(text, "TROUPE_BOT_TOKEN"));
+    CHECK_FALSE(has(text, "AAHdq"));
+  }
+}
+
+TEST_CASE("G12: a token in the wrong place is not repeated") {
+  for (const char* variable :
+       {"TROUPE_BOT_TOKEN", "TROUPE_BOT_API_ROOT", "TROUPE_BOT_MODE",
+        "TROUPE_WEBHOOK_LISTEN", "TROUPE_TURN_ATTEMPTS",
+        "TROUPE_WEBHOOK_SECRET"}) {
+    INFO(variable);
+    const std::string bad = "x/" + std::string{"77001:BBHdqTcvCH1vGWJxfSeofSA"};
+    CHECK_FALSE(has(complaint(with_environment({{variable, bad}})), "BBHdq"));
+  }
+}
+
+TEST_CASE("every secret is masked in whatever is logged later") {
+  const auto got = load_settings(
+      with_environment({{"TROUPE_BOT_TOKEN", good_token},
+                        {"TROUPE_WEBHOOK_SECRET", "hook-secret-1"},
+                        {"TROUPE_STATS_TOKEN", "stats-secret-1-2-3-4"}}));
+  REQUIRE(got.has_value());
+  CHECK(log::redact("a " + good_token + " b") == "a *** b");
+  CHECK(log::redact("hook-secret-1") == "***");
+  CHECK(log::redact("stats-secret-1-2-3-4") == "***");
+}
+
+TEST_CASE("a token or a secret of the wrong form stops the start") {
+  CHECK(has(complaint(with_environment({{"TROUPE_BOT_TOKEN", "hello"}})),
+            "bot.token: is no bot token"));
+  CHECK(has(complaint(with_environment({{"TROUPE_WEBHOOK_SECRET", "a b"}})),
+            "webhook.secret: must be"));
+  CHECK(has(complaint(with_environment({{"TROUPE_STATS_TOKEN", "short"}})),
+            "stats.token: must have"));
+  // Another server may take what Telegram does not, but never a path.
+  CHECK(load_settings(with_environment({{"TROUPE_BOT_TOKEN", "1:test"},
+                                        {"TROUPE_BOT_API_ROOT",
+                                         "http://127.0.0.1:8081"}}))
+            .has_value());
+  CHECK(has(complaint(with_environment({{"TROUPE_BOT_TOKEN", "1:te/st"},
+                                        {"TROUPE_BOT_API_ROOT",
+                                         "http://127.0.0.1:8081"}})),
+            "bot.token: must be made of"));
+}
+
+TEST_CASE("stats beyond loopback need a token of their own") {
+  CHECK(has(complaint(with_environment({{"TROUPE_STATS_LISTEN", ":9464"}})),
+            "stats.token must be set"));
+  CHECK(load_settings(with_environment(
+                          {{"TROUPE_STATS_LISTEN", ":9464"},
+                           {"TROUPE_STATS_TOKEN", "0123456789abcdef"}}))
+            .has_value());
+  for (const char* at : {"127.0.0.1:1", "127.9.9.9:1", "[::1]:1",
+                         "localhost:1"}) {
+    INFO(at);
+    CHECK(load_settings(with_environment({{"TROUPE_STATS_LISTEN", at}}))
+              .has_value());
+  }
+}
+
+TEST_CASE("settings that contradict each other stop the start") {
+  CHECK(has(complaint(with_environment({{"TROUPE_WEBHOOK_KEY", "k.pem"}})),
+            "belong together"));
+  CHECK(has(complaint(with_environment({{"TROUPE_WEBHOOK_PATH", "updates"}})),
+            "webhook.path: must start"));
+  CHECK(has(complaint(with_environment({{"TROUPE_TURN_THREADS", "65"}})),
+            "turn.max_threads"));
+}
+
+TEST_CASE("a webhook that anybody can reach without a secret is warned of") {
+  const auto got =
+      load_settings(with_environment({{"TROUPE_WEBHOOK_LISTEN", ":8443"}}));
+  REQUIRE(got.has_value());
+  REQUIRE(got->warnings.size() == 1);
+  CHECK(has(got->warnings.front(), "webhook.secret: not set"));
+}
+
+TEST_CASE("an address is host and port, an IPv6 one in brackets") {
+  const auto read = [](const char* text) {
+    const auto got = parse_endpoint(text);
+    return got ? got->host + '|' + std::to_string(got->port)
+               : std::string{"error"};
+  };
+  CHECK(read("127.0.0.1:80") == "127.0.0.1|80");
+  CHECK(read("localhost:80") == "127.0.0.1|80");
+  CHECK(read("[::1]:0") == "::1|0");
+  CHECK(read(":65535") == "0.0.0.0|65535");
+  for (const char* bad : {"", "80", "host:", "host:x", "host:65536", "::1:80",
+                          "[::1:80", "host:-1", "host:80 "}) {
+    INFO(bad);
+    CHECK(read(bad) == "error");
+  }
+}
+
+TEST_CASE("scrub hides what looks like a token and leaves the rest") {
+  CHECK(scrub("at 127.0.0.1:8443: in use") == "at 127.0.0.1:8443: in use");
+  CHECK(scrub(good_token) == "***");
+  CHECK(scrub("a " + good_token + " b " + good_token) == "a *** b ***");
+  CHECK(scrub("/bot" + good_token + "/getMe") == "/bot***/getMe");
+  CHECK(scrub("12:34:56") == "12:34:56");
+}
