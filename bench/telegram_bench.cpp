@@ -22,7 +22,9 @@ std::string text_message(std::size_t text_size) {
          R"(","entities":[{"offset":0,"length":8,"type":"hashtag"}]}})";
 }
 
-std::string typical() { return text_message(90); }
+std::string typical() {
+  return text_message(90);
+}
 
 std::string sent_answer() {
   return R"({"ok":true,"result":{"message_id":21734,"from":{"id":123456789,"is_bot":true,"first_name":"Shop","username":"shop_bot"},"chat":{"id":5012345678,"first_name":"Alexandra","last_name":"Petrova","username":"alexandra_p","type":"private"},"date":1790000001,"text":"n=17 text=hello"}})";

@@ -202,8 +202,8 @@ bool enabled(level at) noexcept {
 }
 
 bool parse_level(std::string_view text, level& out) noexcept {
-  for (auto candidate : {level::debug, level::info, level::warn, level::error,
-                         level::off}) {
+  for (auto candidate :
+       {level::debug, level::info, level::warn, level::error, level::off}) {
     if (text == name_of(candidate)) {
       out = candidate;
       return true;

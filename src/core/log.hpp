@@ -17,8 +17,9 @@ class field {
   field(std::string_view key, int n) : field{key, std::int64_t{n}} {}
   field(std::string_view key, unsigned n) : field{key, std::int64_t{n}} {}
   field(std::string_view key, std::uint64_t n)
-      : key_{key}, type_{type::natural}, number_{static_cast<std::int64_t>(n)} {
-  }
+      : key_{key},
+        type_{type::natural},
+        number_{static_cast<std::int64_t>(n)} {}
   field(std::string_view key, double x)
       : key_{key}, type_{type::real}, real_{x} {}
   field(std::string_view key, bool b)

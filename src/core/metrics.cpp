@@ -147,8 +147,8 @@ registry::~registry() = default;
 counter& registry::add_counter(const std::string& name, const std::string& help,
                                labels with) {
   std::lock_guard lock{impl_->guard};
-  auto& in = impl_->at(name, help, prometheus::MetricType::Counter,
-                       std::move(with));
+  auto& in =
+      impl_->at(name, help, prometheus::MetricType::Counter, std::move(with));
   if (in.count == nullptr)
     in.count = std::make_unique<counter>();
   return *in.count;
@@ -168,8 +168,8 @@ gauge& registry::add_gauge(const std::string& name, const std::string& help,
 histogram& registry::add_histogram(const std::string& name,
                                    const std::string& help, labels with) {
   std::lock_guard lock{impl_->guard};
-  auto& in = impl_->at(name, help, prometheus::MetricType::Histogram,
-                       std::move(with));
+  auto& in =
+      impl_->at(name, help, prometheus::MetricType::Histogram, std::move(with));
   if (in.spread == nullptr)
     in.spread = std::make_unique<histogram>();
   return *in.spread;

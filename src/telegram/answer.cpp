@@ -26,7 +26,7 @@ constexpr std::int64_t longest_wait_s = 24 * 3600;
 
 // An answer's members, as far as its text goes.
 struct parts {
-  bool json = false;        // it is an object with `ok` or `error_code`
+  bool json = false;  // it is an object with `ok` or `error_code`
   bool ok = false;
   std::int64_t code = 0;
   std::int64_t retry_after = 0;
@@ -140,8 +140,7 @@ milliseconds wait_of(const parts& said, std::string_view header,
 }
 
 verdict judge_request(std::string_view text) noexcept {
-  if (has(text, "message is not modified") ||
-      has(text, "message_not_modified"))
+  if (has(text, "message is not modified") || has(text, "message_not_modified"))
     return verdict::not_modified;
   if (has_any(text, too_late_texts))
     return verdict::too_late;
@@ -156,8 +155,8 @@ verdict judge_request(std::string_view text) noexcept {
 // A wrong token is a bare "Not Found" (TELEGRAM.md 16). What names something
 // that was not found is about the call.
 verdict judge_not_found(std::string_view text) noexcept {
-  bool bare = text.empty() || text == "not found" ||
-              text.ends_with("]: not found");
+  bool bare =
+      text.empty() || text == "not found" || text.ends_with("]: not found");
   return bare ? verdict::bad_token : verdict::refused;
 }
 

@@ -14,17 +14,20 @@ using detail::item;
 using detail::items;
 
 // Methods that send or change messages but don't begin as those do.
-constexpr std::array<std::string_view, 4> also_chat{
-    "setgamescore", "stoppoll", "stopmessagelivelocation",
-    "giftpremiumsubscription"};
+constexpr std::array<std::string_view, 4> also_chat{"setgamescore", "stoppoll",
+                                                    "stopmessagelivelocation",
+                                                    "giftpremiumsubscription"};
 
 // Methods that begin as those do, and change no message. A chat action has no
 // known limit (TELEGRAM.md 63); paying for "typing..." with the chat's one
 // message per second would hold up the very answer it announces.
 constexpr std::array<std::string_view, 7> not_chat{
-    "sendchataction",      "editforumtopic",
-    "editgeneralforumtopic", "editchatinvitelink",
-    "editchatsubscriptioninvitelink", "edituserstarsubscription",
+    "sendchataction",
+    "editforumtopic",
+    "editgeneralforumtopic",
+    "editchatinvitelink",
+    "editchatsubscriptioninvitelink",
+    "edituserstarsubscription",
     "editstory"};
 
 template <std::size_t N>
@@ -114,8 +117,8 @@ std::uint16_t cost_of(std::string_view method, std::string_view body) noexcept {
     return 1;
   auto found = detail::find_member(body, list);
   auto n = found ? length_of(*found) : 1;
-  return static_cast<std::uint16_t>(std::clamp<std::size_t>(
-      n, 1, std::numeric_limits<std::uint16_t>::max()));
+  return static_cast<std::uint16_t>(
+      std::clamp<std::size_t>(n, 1, std::numeric_limits<std::uint16_t>::max()));
 }
 
 chat_key destination_of(std::string_view body, const chat_key& from) noexcept {

@@ -62,12 +62,12 @@ std::string_view to_string(verdict v) noexcept;
 /// An answer taken apart.
 struct answer {
   verdict what = verdict::try_again;
-  int code = 0;                ///< error_code, or the HTTP status
-  std::string description;     ///< Telegram's text; never holds the token
-  milliseconds retry_after{0}; ///< for `retry_after`: at least 1 s
-  std::int64_t migrate_to = 0; ///< for `migrated`
-  std::int64_t message_id = 0; ///< `result.message_id` if there is one; of
-                               ///< the first message if it is a list
+  int code = 0;                   ///< error_code, or the HTTP status
+  std::string description;        ///< Telegram's text; never holds the token
+  milliseconds retry_after{0};    ///< for `retry_after`: at least 1 s
+  std::int64_t migrate_to = 0;    ///< for `migrated`
+  std::int64_t message_id = 0;    ///< `result.message_id` if there is one; of
+                                  ///< the first message if it is a list
   bool blocked_for_good = false;  ///< chat_gone: "user is deactivated"
 };
 

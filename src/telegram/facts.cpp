@@ -36,7 +36,7 @@ bool has_query_id(update_kind kind) noexcept {
 struct message_parts {
   std::string text;
   std::string caption;
-  std::int64_t text_command = 0;     // length of the command, UTF-16 units
+  std::int64_t text_command = 0;  // length of the command, UTF-16 units
   std::int64_t caption_command = 0;
 };
 
@@ -179,8 +179,8 @@ class fact_reader {
       std::string_view type;
       std::string_view offset;
       std::int64_t length = 0;
-      bool well = over_.members(
-          entity, [&](std::string_view key, walk::value& value) {
+      bool well =
+          over_.members(entity, [&](std::string_view key, walk::value& value) {
             if (key == "type")
               return over_.raw(value, type);
             if (key == "offset")
@@ -220,8 +220,8 @@ result<facts> read_facts(std::string_view json) {
   walk over{json};
   facts out;
   fact_reader reader{over, out};
-  auto what = detail::read_envelope(
-      over, [&](update_kind kind, walk::value& payload) {
+  auto what =
+      detail::read_envelope(over, [&](update_kind kind, walk::value& payload) {
         return reader.payload(kind, payload);
       });
   if (!what)

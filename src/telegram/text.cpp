@@ -19,7 +19,9 @@ bool is_tail(char c) noexcept {
   return (static_cast<unsigned char>(c) & 0xc0u) == 0x80u;
 }
 
-bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
+bool is_digit(char c) noexcept {
+  return c >= '0' && c <= '9';
+}
 
 // The four hex digits at `at`, or -1.
 int code_unit(std::string_view text, std::size_t at) noexcept {

@@ -36,7 +36,8 @@ std::size_t utf16_prefix(std::string_view text, std::int64_t units) noexcept;
 
 std::string lower(std::string_view ascii);
 bool equal_nocase(std::string_view a, std::string_view lower_b) noexcept;
-bool starts_nocase(std::string_view text, std::string_view lower_start) noexcept;
+bool starts_nocase(std::string_view text,
+                   std::string_view lower_start) noexcept;
 
 /// A member of an object, or (without a name) an element of an array.
 struct item {

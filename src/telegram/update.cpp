@@ -225,9 +225,9 @@ result<std::vector<polled>> split_updates(std::string_view json) {
     if (!id || *id < 0)
       return error{errc::bad_input, "an update without a usable update_id (" +
                                         where.error().context + ")"};
-    out.push_back({{update_id{*id}, update_kind::none,
-                    chat_key::lone(update_id{*id})},
-                   std::string{element.value}});
+    out.push_back(
+        {{update_id{*id}, update_kind::none, chat_key::lone(update_id{*id})},
+         std::string{element.value}});
   }
   if (!elements.complete())
     return error{errc::bad_input, "a getUpdates answer that breaks off"};

@@ -34,8 +34,7 @@ walk::walk(std::string_view text) {
     in_->buffer.resize(needed);
   if (!text.empty())
     std::memcpy(in_->buffer.data(), text.data(), text.size());
-  std::memset(in_->buffer.data() + text.size(), 0,
-              simdjson::SIMDJSON_PADDING);
+  std::memset(in_->buffer.data() + text.size(), 0, simdjson::SIMDJSON_PADDING);
   text_ = {in_->buffer.data(), text.size()};
 }
 
@@ -105,10 +104,10 @@ bool walk::check(value& of) {
   bool well = false;
   switch (text.front()) {
     case '{':
-      return members(of, [this](std::string_view, value& inner) {
-        return check(inner);
-      });
-    case '[': return elements(of, [this](value& inner) { return check(inner); });
+      return members(
+          of, [this](std::string_view, value& inner) { return check(inner); });
+    case '[':
+      return elements(of, [this](value& inner) { return check(inner); });
     case '"': {
       auto body = text.size() < 2 ? text : text.substr(1, text.size() - 2);
       well = text.size() >= 2 && text.back() == '"' &&

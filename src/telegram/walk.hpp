@@ -168,8 +168,8 @@ result<envelope> read_envelope(walk& over, Payload&& payload) {
   if (!well)
     return over.reason();
   if (id < 0)
-    return error{errc::bad_input, has_id ? "update_id is negative"
-                                         : "update_id is missing"};
+    return error{errc::bad_input,
+                 has_id ? "update_id is negative" : "update_id is missing"};
   out.id = update_id{id};
   return out;
 }

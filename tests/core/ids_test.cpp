@@ -30,9 +30,9 @@ TEST_CASE("every chat key is read back from what it was written as") {
 }
 
 TEST_CASE("what is no chat key is refused with a reason") {
-  for (auto text : {"", "x", "poll:", "poll:x", "42 ", " 42", "4.2", "+42",
-                    "Poll:7", "poll:poll:7", "9223372036854775808",
-                    "-9223372036854775809"}) {
+  for (auto text :
+       {"", "x", "poll:", "poll:x", "42 ", " 42", "4.2", "+42", "Poll:7",
+        "poll:poll:7", "9223372036854775808", "-9223372036854775809"}) {
     INFO(text);
     auto key = parse_chat_key(text);
     REQUIRE_FALSE(key.has_value());

@@ -51,9 +51,9 @@ TEST_CASE("whatever the bytes, an escaped string is valid JSON") {
   CHECK(escaped("a\"b\\c\n\t\x01") == R"("a\"b\\c\n\u0009\u0001")");
   CHECK(escaped("привет 😀") == "\"привет 😀\"");
   // Overlong, surrogate, beyond Unicode, cut short, stray tail.
-  for (std::string_view bad : {"\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80",
-                               "\xf4\x90\x80\x80", "\xf0\x9f\x98", "\x80",
-                               "\xff", "\xc3"}) {
+  for (std::string_view bad :
+       {"\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80",
+        "\xf0\x9f\x98", "\x80", "\xff", "\xc3"}) {
     auto text = escaped(bad);
     INFO(text);
     CHECK(text.find("\xef\xbf\xbd") != std::string::npos);

@@ -150,8 +150,8 @@ TEST_CASE("G12: of two secrets the longer one is masked whole") {
 TEST_CASE("what is no secret passes through redaction unchanged") {
   log::add_secret("abc");  // too short to be one
   log::add_secret("");
-  for (std::string text : {"", "abc", "100% of %zz and \\", "%", "%4",
-                           "123456789:AA"})
+  for (std::string text :
+       {"", "abc", "100% of %zz and \\", "%", "%4", "123456789:AA"})
     CHECK(log::redact(text) == text);
 }
 

@@ -49,15 +49,17 @@ TEST_CASE("what Telegram accepted is sent, with the message's id") {
 TEST_CASE("every row of the error table has its class") {
   const std::vector<row> rows{
       {400, "Bad Request: chat not found", verdict::chat_gone},
-      {400, "Bad Request: message is not modified: specified new message "
-            "content and reply markup are exactly the same",
+      {400,
+       "Bad Request: message is not modified: specified new message "
+       "content and reply markup are exactly the same",
        verdict::not_modified},
       {400, "Bad Request: message to edit not found", verdict::refused},
       {400, "Bad Request: message to delete not found", verdict::refused},
       {400, "Bad Request: message to be replied not found", verdict::refused},
       {400, "Bad Request: message can't be edited", verdict::refused},
-      {400, "Bad Request: query is too old and response timeout expired or "
-            "query ID is invalid",
+      {400,
+       "Bad Request: query is too old and response timeout expired or "
+       "query ID is invalid",
        verdict::too_late},
       {400, "Bad Request: QUERY_ID_INVALID", verdict::too_late},
       {400, "Bad Request: message text is empty", verdict::refused},
@@ -98,16 +100,18 @@ TEST_CASE("every row of the error table has its class") {
       {404, "", verdict::bad_token},
       {404, "Not Found: method not found", verdict::refused},
       {404, "User not found", verdict::refused},
-      {409, "Conflict: terminated by other getUpdates request; make sure that "
-            "only one bot instance is running",
+      {409,
+       "Conflict: terminated by other getUpdates request; make sure that "
+       "only one bot instance is running",
        verdict::conflict},
       {413, "Request Entity Too Large", verdict::refused},
       {421, "Misdirected Request: unallowed token specified",
        verdict::bad_token},
       {429, "Too Many Requests: retry after 14", verdict::retry_after},
       {500, "Internal Server Error: restart", verdict::try_again},
-      {500, "Internal Server Error: sent message was immediately deleted and "
-            "can't be returned",
+      {500,
+       "Internal Server Error: sent message was immediately deleted and "
+       "can't be returned",
        verdict::try_again},
       {502, "Bad Gateway", verdict::try_again},
       {504, "Gateway Timeout", verdict::try_again},
@@ -157,24 +161,27 @@ TEST_CASE("a 429 says how long to wait, wherever it says so") {
                                R"(,"parameters":{"retry_after":10072})"))) ==
         10'072'000);
   for (auto n : {"0", "-5", "1.5", "null", "99999999999999999999"})
-    CHECK(wait(read(429, refusal(429, "x", R"(,"parameters":{"retry_after":)" +
-                                              std::string{n} + "}"))) == 5'000);
-  CHECK(wait(read(429, refusal(429, "x", R"(,"parameters":{"retry_after":)"
-                                         "9223372036854775807}"))) ==
-        86'400'000);
+    CHECK(wait(read(429, refusal(429, "x",
+                                 R"(,"parameters":{"retry_after":)" +
+                                     std::string{n} + "}"))) == 5'000);
+  CHECK(wait(read(429, refusal(429, "x",
+                               R"(,"parameters":{"retry_after":)"
+                               "9223372036854775807}"))) == 86'400'000);
 }
 
 TEST_CASE("a 429 wrapped into a 400 is a 429") {
-  auto a = read(
-      400, refusal(400, "Bad Request: failed to send message #1 with the error "
+  auto a =
+      read(400, refusal(400,
+                        "Bad Request: failed to send message #1 with the error "
                         "message \\\"Too Many Requests: retry after 8\\\""));
   CHECK(a.what == verdict::retry_after);
   CHECK(a.retry_after == milliseconds{8'000});
 }
 
 TEST_CASE("an upgraded group names its new id") {
-  auto a = read(400, refusal(400, "Bad Request: group chat was upgraded to a "
-                                  "supergroup chat",
+  auto a = read(400, refusal(400,
+                             "Bad Request: group chat was upgraded to a "
+                             "supergroup chat",
                              R"(,"parameters":{"migrate_to_chat_id":)"
                              "-1001234567890}"));
   CHECK(a.what == verdict::migrated);
@@ -183,9 +190,9 @@ TEST_CASE("an upgraded group names its new id") {
 
 TEST_CASE("bodies that are no JSON are judged by the status") {
   const std::string html = "<html><head><title>502 Bad Gateway</title></html>";
-  for (std::string_view body : {std::string_view{html}, std::string_view{},
-                                std::string_view{"[]"},
-                                std::string_view{"\xff\xfe"}}) {
+  for (std::string_view body :
+       {std::string_view{html}, std::string_view{}, std::string_view{"[]"},
+        std::string_view{"\xff\xfe"}}) {
     CHECK(read(502, body).what == verdict::try_again);
     CHECK(read(413, body).what == verdict::refused);
     CHECK(read(400, body).what == verdict::refused);
@@ -248,7 +255,8 @@ TEST_CASE("G12: a description never repeats a secret and is bounded") {
 }
 
 TEST_CASE("the result comes out as it stands") {
-  CHECK(result_of(R"({"ok":true, "result" : {"id":9007199254740993, "a":[]} })") ==
+  CHECK(result_of(
+            R"({"ok":true, "result" : {"id":9007199254740993, "a":[]} })") ==
         R"({"id":9007199254740993, "a":[]})");
   CHECK(result_of(R"({"ok":true,"result":true})") == "true");
   CHECK(result_of(R"({"ok":false})").empty());

@@ -22,10 +22,9 @@ TEST_CASE("what sends or edits a message is paced, answers are not") {
         "answerShippingQuery", "answerWebAppQuery", "answerGuestQuery",
         "ANSWERCALLBACKQUERY"})
     CHECK(lane_of(method) == lane::immediate);
-  for (auto method :
-       {"getMe", "getFile", "deleteMessage", "sendChatAction",
-        "editForumTopic", "editChatInviteLink", "setMyCommands", "banChatMember",
-        "", "send", "resendMessage"}) {
+  for (auto method : {"getMe", "getFile", "deleteMessage", "sendChatAction",
+                      "editForumTopic", "editChatInviteLink", "setMyCommands",
+                      "banChatMember", "", "send", "resendMessage"}) {
     INFO(method);
     CHECK(lane_of(method) ==
           (std::string_view{method} == "send" ? lane::chat : lane::free));
@@ -78,9 +77,10 @@ TEST_CASE("a call goes to its chat, else to its user, else home") {
 TEST_CASE("putting a message id in changes nothing else") {
   CHECK(with_message_id(R"({"chat_id":9007199254740993,"text":"x"})", 5) ==
         R"({"message_id":5,"chat_id":9007199254740993,"text":"x"})");
-  CHECK(with_message_id(R"({ "text" : "\u00e9" , "message_id" : 4 , "n":1e2})",
-                        -9223372036854775807 - 1) ==
-        R"({ "text" : "\u00e9" , "message_id" : -9223372036854775808 , "n":1e2})");
+  CHECK(
+      with_message_id(R"({ "text" : "\u00e9" , "message_id" : 4 , "n":1e2})",
+                      -9223372036854775807 - 1) ==
+      R"({ "text" : "\u00e9" , "message_id" : -9223372036854775808 , "n":1e2})");
   CHECK(with_message_id("{}", 5) == R"({"message_id":5})");
   CHECK(with_message_id(" { } ", 5) == R"( {"message_id":5 } )");
   CHECK(with_message_id(R"({"reply":{"message_id":1}})", 5) ==
@@ -102,10 +102,11 @@ TEST_CASE("bot tokens are told from what only looks like one") {
   CHECK(valid_token("18014398509481983:" + secret));
   for (std::string bad :
        {std::string{}, std::string{"123456"}, "0123456:" + secret,
-        "-5:" + secret, ":" + secret, "x1:" + secret, std::string{"123456:short"},
-        "123456:" + secret + "/", "123456:" + secret + " ",
-        "18014398509481984:" + secret, "99999999999999999999:" + secret,
-        "123456:" + secret + ":" + secret, "1:" + std::string(90, 'A')}) {
+        "-5:" + secret, ":" + secret, "x1:" + secret,
+        std::string{"123456:short"}, "123456:" + secret + "/",
+        "123456:" + secret + " ", "18014398509481984:" + secret,
+        "99999999999999999999:" + secret, "123456:" + secret + ":" + secret,
+        "1:" + std::string(90, 'A')}) {
     INFO(bad);
     std::string why;
     CHECK_FALSE(valid_token(bad, &why));
@@ -119,8 +120,8 @@ TEST_CASE("bot tokens are told from what only looks like one") {
 TEST_CASE("webhook secrets keep Telegram's rule") {
   CHECK(valid_secret("aZ09_-"));
   CHECK(valid_secret(std::string(256, 'x')));
-  for (std::string bad : {std::string{}, std::string(257, 'x'),
-                          std::string{"a b"}, std::string{"a:b"},
-                          std::string{"\xc3\xa9"}, std::string{"a\0b", 3}})
+  for (std::string bad :
+       {std::string{}, std::string(257, 'x'), std::string{"a b"},
+        std::string{"a:b"}, std::string{"\xc3\xa9"}, std::string{"a\0b", 3}})
     CHECK_FALSE(valid_secret(bad));
 }

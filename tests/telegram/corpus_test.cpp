@@ -81,7 +81,7 @@ TEST_CASE("every update of the corpus is routed as a DOM would") {
   }
   if (!lines.empty()) {
     CHECK(lines.size() == 364);
-    CHECK(unknown == 3);  // a fourth unknown key stands beside a known one
+    CHECK(unknown == 3);       // a fourth unknown key stands beside a known one
     CHECK(seen.size() == 29);  // 27 kinds, unknown, none
   }
 }

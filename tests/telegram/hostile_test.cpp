@@ -37,14 +37,31 @@ std::string nested(std::size_t depth) {
 }  // namespace
 
 TEST_CASE("what is not a JSON object is refused") {
-  for (auto text : {"", " ", "\n", "[]", "1", "\"x\"", "null", "nul", "{", "}",
-                    "{}", "{\"update_id\"}", "{\"update_id\":}",
-                    "{\"update_id\":1", "{\"update_id\":1}}",
-                    "{\"update_id\":1}{\"update_id\":2}", "{\"update_id\":1} x",
-                    "{\"update_id\":1,}", "{,\"update_id\":1}",
-                    "{update_id:1}", "{'update_id':1}",
-                    "[{\"update_id\":1}]", "{\"update_id\":1]",
-                    "\xef\xbb\xbf{\"update_id\":1}", "<html></html>"}) {
+  for (auto text : {"",
+                    " ",
+                    "\n",
+                    "[]",
+                    "1",
+                    "\"x\"",
+                    "null",
+                    "nul",
+                    "{",
+                    "}",
+                    "{}",
+                    "{\"update_id\"}",
+                    "{\"update_id\":}",
+                    "{\"update_id\":1",
+                    "{\"update_id\":1}}",
+                    "{\"update_id\":1}{\"update_id\":2}",
+                    "{\"update_id\":1} x",
+                    "{\"update_id\":1,}",
+                    "{,\"update_id\":1}",
+                    "{update_id:1}",
+                    "{'update_id':1}",
+                    "[{\"update_id\":1}]",
+                    "{\"update_id\":1]",
+                    "\xef\xbb\xbf{\"update_id\":1}",
+                    "<html></html>"}) {
     INFO(text);
     CHECK_FALSE(accepted(text));
   }
@@ -52,15 +69,50 @@ TEST_CASE("what is not a JSON object is refused") {
 }
 
 TEST_CASE("a fault anywhere in the text is found, also where nobody looks") {
-  for (auto value :
-       {"01", "+1", "1.", ".5", "1e", "1e+", "-", "1x", "0x1", "NaN", "tru",
-        "trueX", "nulll", "True", "[1,]", "[,1]", "[1 2]", "[1", "1]", "{\"a\"}",
-        "{\"a\":1,}", "{\"a\" 1}", "{1:2}", "{\"a\":1 \"b\":2}", "[1}", "{]",
-        R"("\x")", R"("\u12g4")", R"("\u12")", R"("\")", "\"\t\"", "\"a\nb\"",
-        R"("a" "b")", R"("a"b)", R"({"\q":1})", R"([[[{"a":[tru]}]]])", "",
-        "'a'", "[1]]", R"("a":1)",
-        R"("a":[]},"y":{"b":1})", R"(1:[]},"y":{"b":1})",
-        R"([]:[]},"y":{"b":1})", R"(["a":[]],"y":[{"b":1}])"}) {
+  for (auto value : {"01",
+                     "+1",
+                     "1.",
+                     ".5",
+                     "1e",
+                     "1e+",
+                     "-",
+                     "1x",
+                     "0x1",
+                     "NaN",
+                     "tru",
+                     "trueX",
+                     "nulll",
+                     "True",
+                     "[1,]",
+                     "[,1]",
+                     "[1 2]",
+                     "[1",
+                     "1]",
+                     "{\"a\"}",
+                     "{\"a\":1,}",
+                     "{\"a\" 1}",
+                     "{1:2}",
+                     "{\"a\":1 \"b\":2}",
+                     "[1}",
+                     "{]",
+                     R"("\x")",
+                     R"("\u12g4")",
+                     R"("\u12")",
+                     R"("\")",
+                     "\"\t\"",
+                     "\"a\nb\"",
+                     R"("a" "b")",
+                     R"("a"b)",
+                     R"({"\q":1})",
+                     R"([[[{"a":[tru]}]]])",
+                     "",
+                     "'a'",
+                     "[1]]",
+                     R"("a":1)",
+                     R"("a":[]},"y":{"b":1})",
+                     R"(1:[]},"y":{"b":1})",
+                     R"([]:[]},"y":{"b":1})",
+                     R"(["a":[]],"y":[{"b":1}])"}) {
     INFO(value);
     CHECK_FALSE(accepted(with(value)));
   }
@@ -118,8 +170,9 @@ TEST_CASE("lone surrogates are JSON and become U+FFFD") {
   auto read = read_facts(
       R"({"update_id":1,"message":{"text":"a\ud83d\ude00b\ud83dc\ude00"}})");
   REQUIRE(read.has_value());
-  CHECK(read->text == "a😀b\xef\xbf\xbd"
-                      "c\xef\xbf\xbd");
+  CHECK(read->text ==
+        "a😀b\xef\xbf\xbd"
+        "c\xef\xbf\xbd");
 }
 
 TEST_CASE("an update of 10 MB is read whole, in bounded time") {

@@ -242,9 +242,8 @@ TEST_CASE("chat ids keep all their 64 bits") {
   for (auto id : {std::int64_t{9007199254740993},
                   std::numeric_limits<std::int64_t>::max(),
                   std::numeric_limits<std::int64_t>::min()}) {
-    auto where =
-        route(update("message", "{\"chat\":{\"id\":" + std::to_string(id) +
-                                    "}}"));
+    auto where = route(
+        update("message", "{\"chat\":{\"id\":" + std::to_string(id) + "}}"));
     REQUIRE(where.has_value());
     CHECK(where->key == chat_key::chat(id));
   }

@@ -8,10 +8,10 @@ using namespace troupe;
 using namespace troupe::telegram;
 
 TEST_CASE("an answer's updates come out in order and byte for byte") {
-  const std::string first = "{\"update_id\":7,\n\"message\":{\"chat\":{\"id\":5},"
-                            "\"text\":\"a ] } \\\" \\\\\"}}";
-  const std::string second =
-      R"({ "update_id" : 8 , "poll" : { "id" : "9" } })";
+  const std::string first =
+      "{\"update_id\":7,\n\"message\":{\"chat\":{\"id\":5},"
+      "\"text\":\"a ] } \\\" \\\\\"}}";
+  const std::string second = R"({ "update_id" : 8 , "poll" : { "id" : "9" } })";
   auto out = split_updates("{\"ok\":true,\"result\":[" + first + " ,\n " +
                            second + "\n]}");
   REQUIRE(out.has_value());
@@ -33,13 +33,13 @@ TEST_CASE("an empty answer has no updates") {
 }
 
 TEST_CASE("a broken update neither hides the others nor stops the offset") {
-  for (const auto& broken : std::vector<std::string>
-       {R"({"update_id":8,"message":{"text":"\x"}})",
-        R"({"update_id":8,"message":{"n":01}})",
-        R"({"message":tru,"update_id":"8"})", R"({"update_id":8,"a" 1})",
-        "{\"update_id\":8,\"a\":\"\xff\"}",
-        "{\"update_id\":8,\"a\":" + std::string(500, '[') +
-            std::string(500, ']') + "}"}) {
+  for (const auto& broken : std::vector<std::string>{
+           R"({"update_id":8,"message":{"text":"\x"}})",
+           R"({"update_id":8,"message":{"n":01}})",
+           R"({"message":tru,"update_id":"8"})", R"({"update_id":8,"a" 1})",
+           "{\"update_id\":8,\"a\":\"\xff\"}",
+           "{\"update_id\":8,\"a\":" + std::string(500, '[') +
+               std::string(500, ']') + "}"}) {
     INFO(broken);
     auto out = split_updates(R"({"ok":true,"result":[{"update_id":7},)" +
                              broken + R"(,{"update_id":9}]})");
