@@ -1,6 +1,7 @@
 #include "actors/chat_actor.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <random>
 
 #include "actors/turn_commit.hpp"
@@ -18,6 +19,11 @@ constexpr std::int64_t audience_every_ms = 3'600'000;
 
 double seconds(mono_time from, mono_time to) {
   return std::chrono::duration<double>(to - from).count();
+}
+
+/// For the log line: milliseconds, to the microsecond.
+double readable_ms(mono_time from, mono_time to) {
+  return std::round(seconds(from, to) * 1e6) / 1e3;
 }
 
 }  // namespace
@@ -437,8 +443,8 @@ void chat_actor::log_turn(bool committed) const {
                      {"chat", to_string(key_)},
                      {"kind", x.result.kind},
                      {"waited_ms", x.waited_ms},
-                     {"turn_ms", seconds(x.began, x.ran) * 1000},
-                     {"commit_ms", seconds(x.ran, x.done) * 1000},
+                     {"turn_ms", readable_ms(x.began, x.ran)},
+                     {"commit_ms", readable_ms(x.ran, x.done)},
                      {"calls", std::uint64_t{x.result.wanted.calls.size()}},
                      {"tries", x.tries},
                      {"outcome", outcome},

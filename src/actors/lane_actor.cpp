@@ -62,6 +62,13 @@ caf::behavior lane_actor::make_behavior() {
   };
   return {
       [this, with](lane_call& m) {
+        // Of an earlier process: the first of them may have been under way
+        // when it died, and have arrived (G7).
+        if (to_.is_group() && !inherited_ &&
+            m.what.at < shared_->started_wall) {
+          inherited_ = true;
+          machine_.spend(shared_->started, 1);
+        }
         with([&](moment now, lane::actions& out) {
           machine_.push(std::move(m.what), now, out);
         });

@@ -42,6 +42,7 @@ class lane_actor : public caf::event_based_actor {
   lane machine_;
   mono_time departed_{};
   mono_time wake_set_{};
+  bool inherited_ = false;  ///< a call of an earlier process was counted
 };
 
 /// The lane's settings for a chat, from the node's options.

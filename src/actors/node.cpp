@@ -83,6 +83,7 @@ struct node::impl {
 result<void> node::impl::start() {
   auto& s = *shared;
   s.started = s.how.time->mono();
+  s.started_wall = s.how.time->wall();
   std::vector<shard_id> all;
   for (std::uint16_t i = 0; i < s.store.shards(); ++i)
     all.push_back({i});

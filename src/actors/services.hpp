@@ -53,6 +53,7 @@ struct services {
   caf::actor poller;
   std::vector<caf::actor> senders;
   mono_time started{};
+  wall_time started_wall{};
 
   /// Nothing new is accepted.
   std::atomic<bool> draining{false};

@@ -243,7 +243,7 @@ TEST_CASE("a refused call becomes a dead letter, without holding up the next") {
   REQUIRE(all[0].what.dead);
   CHECK(all[0].what.dead->find("message text is empty") != std::string::npos);
   auto body = parse_json(*all[0].what.dead_body);
-  REQUIRE(body);
+  REQUIRE(body.has_value());
   CHECK(body->at("method") == "sendMessage");
   CHECK(body->at("body").at("text") == "x");
   CHECK(f.sent() == ids{1, 2});
@@ -266,7 +266,7 @@ TEST_CASE("a labelled call's outcome comes back as an event") {
     REQUIRE(all.size() == 1);
     CHECK(all[0].what.message_id == 7);
     auto event = parse_json(*all[0].what.event);
-    REQUIRE(event);
+    REQUIRE(event.has_value());
     CHECK(event->at("label") == "cart");
     CHECK(event->at("ok") == true);
     CHECK(event->at("result").at("message_id") == 7);
@@ -281,7 +281,7 @@ TEST_CASE("a labelled call's outcome comes back as an event") {
     REQUIRE(all.size() == 1);
     CHECK_FALSE(all[0].what.dead);
     auto event = parse_json(*all[0].what.event);
-    REQUIRE(event);
+    REQUIRE(event.has_value());
     CHECK(event->at("ok") == false);
     CHECK(event->at("unknown") == false);
     CHECK(event->at("code") == 400);

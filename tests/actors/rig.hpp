@@ -56,7 +56,8 @@ class folder {
 };
 
 /// Counts the texts of its chat and replies `n=<count> text=<text>`. Texts
-/// that begin with "throw" throw, "wait" waits for `gate`.
+/// that begin with "soon" and "timer" set a timer of that name, due in 20 ms
+/// and 1.5 s. `hook` sees each text first, and may throw or block.
 class counter_chat final : public detail::live_chat {
  public:
   counter_chat(std::int64_t id, std::function<void(const std::string&)> hook)
@@ -70,7 +71,7 @@ class counter_chat final : public detail::live_chat {
   }
 
   detail::turn_result run(const detail::turn_event& what,
-                          const detail::turn_scene&) override {
+                          const detail::turn_scene& scene) override {
     detail::turn_result r;
     if (what.from != detail::turn_event::source::update) {
       r.kind = what.from == detail::turn_event::source::timer ? "timer" : "other";
@@ -91,8 +92,9 @@ class counter_chat final : public detail::live_chat {
     ++n_;
     r.wanted.state = std::to_string(n_);
     say(r, "n=" + std::to_string(n_) + " text=" + text);
-    if (text.starts_with("timer"))
-      r.wanted.timers.push_back({text, 0, ""});
+    if (text.starts_with("timer") || text.starts_with("soon"))
+      r.wanted.timers.push_back(
+          {text, scene.now_ms + (text[0] == 's' ? 20 : 1500), ""});
     r.audience = detail::turn_result::standing::active;
     return r;
   }
@@ -227,7 +229,9 @@ class telegram_double {
       if (auto o = body.as_object().if_contains("offset"))
         offset = o->as_int64();
       offsets_.push_back(offset);
-      if (offset > 0)
+      // An offset far ahead of the tail forgets nothing (TELEGRAM.md 30).
+      bool ahead = updates_.empty() || offset > updates_.back().first + 10;
+      if (offset > 0 && !ahead)
         std::erase_if(updates_, [&](auto& u) { return u.first < offset; });
       r.body = R"({"ok":true,"result":[)";
       for (std::size_t i = 0; i < updates_.size(); ++i)
@@ -369,10 +373,10 @@ class rig {
   std::unique_ptr<http::client> poster_;
 };
 
-inline std::unique_ptr<store::backend> memory_store() {
+inline std::unique_ptr<store::backend> memory_store(std::uint16_t shards = 8) {
   store::options o;
   o.url = "memory:";
-  o.shards = 8;
+  o.shards = shards;
   return store::open(o).value();
 }
 
