@@ -278,7 +278,12 @@ client::load client::now() const noexcept {
 }
 
 void client::close() {
-  impl_->on->run_and_wait([home = impl_] { home->close(); });
+  const auto act = [home = impl_] { home->close(); };
+  // Another thread of the same loop must not wait: this one might wait for it.
+  if (impl_->on->in_loop() && !impl_->on->here())
+    impl_->on->post(act);
+  else
+    impl_->on->run_and_wait(act);
 }
 
 }  // namespace troupe::http

@@ -33,7 +33,8 @@ struct failure {
 struct client_options {
   std::size_t max_connections = 1024;  ///< per client; calls over it wait
   std::size_t max_waiting = 100'000;   ///< calls; over it: `errc::unavailable`
-  milliseconds connect_timeout{10'000};///< DNS, TCP and TLS together
+  /// For a connection: DNS, TCP and TLS together, and the wait for a free one.
+  milliseconds connect_timeout{10'000};
   milliseconds idle_timeout{30'000};   ///< a pooled connection is closed after
   std::size_t max_body = 64 << 20;     ///< bytes of a response
   std::string ca_file;                 ///< PEM; empty: the system's
@@ -44,7 +45,8 @@ struct client_options {
 /// A pooled connection that the peer closed before any byte of an answer is
 /// retried once on a fresh one only if no byte of the request was written or
 /// the method is GET/HEAD; otherwise it is a failure with `maybe_sent`.
-/// **Threads**: any. Callbacks run on the loop's thread.
+/// **Threads**: any. A client lives on one of the loop's threads, and its
+/// callbacks run there: they must not block and must not throw.
 class client {
  public:
   using answer = std::function<void(boost::system::result<response, failure>)>;
@@ -57,6 +59,11 @@ class client {
   /// Sends `what` (its target is prefixed with the origin's prefix) and calls
   /// `done` once, within `timeout` of the call's start on a connection plus
   /// `connect_timeout`.
+  /// **Errors**: `unavailable` (no connection, too many calls: not sent),
+  /// `timed_out`, `unknown_outcome` (the connection or the answer broke),
+  /// `too_large` (the answer), `bad_input` (a request that can't be written:
+  /// not sent), `cancelled` (closed).
+  /// **Threads**: any. **Order**: none among calls.
   void send(request what, milliseconds timeout, answer done);
 
   /// Connections open now, calls in flight, calls waiting for a connection.

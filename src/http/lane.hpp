@@ -36,7 +36,8 @@ using tcp_acceptor = asio::basic_socket_acceptor<tcp, executor>;
 /// connection happens on one lane, so that nothing needs a strand or a lock.
 class lane {
  public:
-  lane();
+  /// @param family what the lanes of one loop have in common
+  explicit lane(const void* family);
   ~lane();
   lane(const lane&) = delete;
   lane& operator=(const lane&) = delete;
@@ -44,6 +45,8 @@ class lane {
   asio::io_context& io() noexcept { return *io_; }
   /// True on the lane's own thread.
   bool here() const noexcept;
+  /// True on any thread of the lane's loop.
+  bool in_loop() const noexcept;
   /// Runs `fn` on the lane's thread, soon. Posts from other threads are
   /// gathered: a hundred of them cost one wake-up. Dropped after `stop`.
   /// **Threads**: any.
@@ -59,6 +62,7 @@ class lane {
  private:
   void drain();
 
+  const void* family_;
   std::optional<asio::io_context> io_;
   std::optional<asio::executor_work_guard<executor>> work_;
   std::mutex mutex_;

@@ -18,7 +18,10 @@ thread_local const lane* current_lane = nullptr;
 }  // namespace
 
 // The hint 1 says that only one thread runs the queue: no wake-up of others.
-lane::lane() : io_{std::in_place, 1}, work_{asio::make_work_guard(*io_)} {
+lane::lane(const void* family)
+    : family_{family},
+      io_{std::in_place, 1},
+      work_{asio::make_work_guard(*io_)} {
   thread_ = std::thread{[this] {
     current_lane = this;
     pthread_setname_np(pthread_self(), "troupe-http");
@@ -33,6 +36,10 @@ lane::~lane() {
 }
 
 bool lane::here() const noexcept { return current_lane == this; }
+
+bool lane::in_loop() const noexcept {
+  return current_lane != nullptr && current_lane->family_ == family_;
+}
 
 void lane::post(std::function<void()> fn) {
   const std::lock_guard lock{mutex_};
@@ -95,7 +102,7 @@ void lane::dispose() {
 
 loop::loop(unsigned threads) : impl_{std::make_unique<impl>()} {
   for (unsigned i = 0; i < std::max(threads, 1u); ++i)
-    impl_->lanes.push_back(std::make_shared<lane>());
+    impl_->lanes.push_back(std::make_shared<lane>(impl_.get()));
 }
 
 loop::~loop() {

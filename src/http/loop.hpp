@@ -8,6 +8,8 @@
 namespace troupe::http {
 
 /// An event loop with its own threads; servers and clients live on one.
+/// Each connection of a server, each client and everything posted belongs to
+/// one thread; a server's connections are spread over all of them.
 /// **Lifetime**: outlives every server and client made on it. The destructor
 /// stops and joins.
 class loop {

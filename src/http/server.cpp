@@ -181,8 +181,7 @@ void server::impl::on_every_lane(
     const std::function<void(server_part&)>& act) {
   // From a lane itself the others can't be waited for: two might wait for
   // each other.
-  bool inside = false;
-  for (const auto& part : parts) inside = inside || part->on()->here();
+  const bool inside = home->in_loop();
   for (const auto& part : parts) {
     if (inside && !part->on()->here())
       part->on()->post([part, act] { act(*part); });

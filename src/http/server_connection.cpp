@@ -322,7 +322,13 @@ void server_connection::finish() {
   phase_ = phase::idle;
   close_in(home_->core().how.idle_timeout);
   idle_until_ = deadline_;
-  process();
+  if (processing_) return;
+  if (buffer_.empty()) return read();
+  // The next request is here already. Not handed on from within: this may be
+  // some handler's call of a responder, perhaps with a lock held.
+  home_->on()->post([weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->process();
+  });
 }
 
 /// Says that no more comes, and reads on for a while: closing with unread bytes

@@ -1,3 +1,5 @@
+#include <optional>
+
 #include "tests/http/raw.hpp"
 #include "tests/http/support.hpp"
 
@@ -44,6 +46,60 @@ TEST_CASE("pipelined requests are answered in order, one at a time") {
   }
   sender.join();
   CHECK(most == 1);
+}
+
+TEST_CASE("a handler is never called from inside an answer") {
+  loop on;
+  std::optional<responder> held;
+  bool inside = false;
+  std::atomic<int> nested{0};
+  auto server = serve(on, [&](request&& what, const responder& answer) {
+    if (inside) ++nested;
+    if (what.target == "/0") {
+      held = answer;
+      return;
+    }
+    if (what.target == "/1") {
+      inside = true;
+      (*held)(text("held"));
+      held.reset();
+      inside = false;
+    }
+    echo(std::move(what), answer);
+  });
+  auto one = raw_socket::connect_to(server->port());
+  one.send(get_line(0) + get_line(2) + get_line(3));
+  std::this_thread::sleep_for(50ms);  // both are in the server's buffer
+  auto two = raw_socket::connect_to(server->port());
+  two.send(get_line(1));
+  CHECK(two.answer().second == "GET /1 ");
+  CHECK(one.answer().second == "held");
+  CHECK(one.answer().second == "GET /2 ");
+  CHECK(one.answer().second == "GET /3 ");
+  CHECK(nested == 0);
+}
+
+TEST_CASE("a client and a server may be closed from each other's threads") {
+  loop on{4};
+  for (int round = 0; round < 20; ++round) {
+    std::promise<void> closed;
+    std::unique_ptr<client> a, b;
+    auto server = serve(on, echo);
+    a = client_for(on, server->port());
+    b = client_for(on, server->port());
+    std::atomic<int> left{2};
+    const auto close = [&](client& other) {
+      return [&](const outcome&) {
+        other.close();
+        server->close();
+        if (--left == 0) closed.set_value();
+      };
+    };
+    a->send(get("/"), 60s, close(*b));
+    b->send(get("/"), 60s, close(*a));
+    REQUIRE(closed.get_future().wait_for(patience) ==
+            std::future_status::ready);
+  }
 }
 
 TEST_CASE("answers from other threads reach their own callers") {
