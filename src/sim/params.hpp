@@ -24,6 +24,7 @@ class params {
                        std::int64_t otherwise = 0) const noexcept;
   /// `true`, `yes` and `1` in any case are true.
   bool flag(std::string_view name) const noexcept;
+  bool empty() const noexcept { return list_.empty(); }
   auto begin() const noexcept { return list_.begin(); }
   auto end() const noexcept { return list_.end(); }
 

@@ -1,6 +1,7 @@
 #include "sim/report.hpp"
 
 #include <cstdio>
+#include <string_view>
 
 #include "core/json.hpp"
 
@@ -43,9 +44,42 @@ void row(std::string& out, const char* name, const percentiles& p) {
        p.p95, p.p99, p.max);
 }
 
-json::object to_object(const percentiles& p) {
-  return {{"p50", p.p50}, {"p95", p.p95}, {"p99", p.p99}, {"max", p.max}};
-}
+class object_text {
+ public:
+  object_text& add(std::string_view key, std::string_view raw) {
+    out_ += out_.empty() ? '{' : ',';
+    append_json_string(out_, key);
+    out_ += ':';
+    out_ += raw;
+    return *this;
+  }
+  object_text& add(std::string_view key, std::uint64_t n) {
+    return add(key, std::string_view{std::to_string(n)});
+  }
+  // Boost writes 2E1 for 20, which shell tools don't read.
+  object_text& add(std::string_view key, double x) {
+    char text[48];
+    std::snprintf(text, sizeof text, "%.3f", x);
+    return add(key, std::string_view{text});
+  }
+  object_text& add(std::string_view key, bool b) {
+    return add(key, std::string_view{b ? "true" : "false"});
+  }
+  object_text& add_text(std::string_view key, std::string_view text) {
+    std::string quoted;
+    append_json_string(quoted, text);
+    return add(key, std::string_view{quoted});
+  }
+  object_text& add(std::string_view key, const percentiles& p) {
+    object_text o;
+    o.add("p50", p.p50).add("p95", p.p95).add("p99", p.p99).add("max", p.max);
+    return add(key, std::string_view{o.done()});
+  }
+  std::string done() const { return out_.empty() ? "{}" : out_ + '}'; }
+
+ private:
+  std::string out_;
+};
 
 unsigned long long ull(std::uint64_t n) { return n; }
 
@@ -82,49 +116,52 @@ std::string to_table(const verdict& v) {
 }
 
 std::string to_json(const verdict& v) {
-  json::object o;
-  o["ok"] = v.ok();
-  o["end"] = v.end;
-  o["updates"] = v.updates;
-  o["texts"] = v.texts;
-  o["accepted"] = v.accepted;
-  o["undelivered"] = v.undelivered;
-  o["redelivered"] = v.redelivered;
-  o["failed_deliveries"] = v.failed_deliveries;
-  o["unreachable"] = v.unreachable;
-  o["calls"] = v.calls;
-  o["replies"] = v.replies;
-  o["refused_403"] = v.refused_403;
-  o["faults"] = v.faults;
-  o["lost"] = v.lost;
-  o["undeliverable"] = v.undeliverable;
-  o["order_violations"] = v.order_violations;
-  o["state_errors"] = v.state_errors;
-  o["torn_turns"] = v.torn_turns;
-  o["duplicates"] = v.duplicates;
-  o["excused_duplicates"] = v.excused_duplicates;
-  o["limit_violations"] = v.limit_violations();
-  o["limit_violations_global"] = v.limit_violations_global;
-  o["limit_violations_chat"] = v.limit_violations_chat;
-  o["limit_violations_group"] = v.limit_violations_group;
-  o["retry_after_violations"] = v.retry_after_violations;
-  o["answers_429"] = v.answers_429;
-  o["answers_429_unprovoked"] = v.answers_429_unprovoked;
-  o["accept_ms"] = to_object(v.accept_ms);
-  o["end_to_end_ms"] = to_object(v.end_to_end_ms);
-  o["seconds"] = v.seconds;
-  o["replies_per_second"] = v.replies_per_second;
-  o["peak_replies_per_second"] = v.peak_replies_per_second;
-  o["global_utilisation"] = v.global_utilisation;
-  json::object guarantees;
+  object_text o;
+  o.add("ok", v.ok());
+  o.add_text("end", v.end);
+  o.add("updates", v.updates);
+  o.add("texts", v.texts);
+  o.add("accepted", v.accepted);
+  o.add("undelivered", v.undelivered);
+  o.add("redelivered", v.redelivered);
+  o.add("failed_deliveries", v.failed_deliveries);
+  o.add("unreachable", v.unreachable);
+  o.add("calls", v.calls);
+  o.add("replies", v.replies);
+  o.add("refused_403", v.refused_403);
+  o.add("faults", v.faults);
+  o.add("lost", v.lost);
+  o.add("undeliverable", v.undeliverable);
+  o.add("order_violations", v.order_violations);
+  o.add("state_errors", v.state_errors);
+  o.add("torn_turns", v.torn_turns);
+  o.add("duplicates", v.duplicates);
+  o.add("excused_duplicates", v.excused_duplicates);
+  o.add("limit_violations", v.limit_violations());
+  o.add("limit_violations_global", v.limit_violations_global);
+  o.add("limit_violations_chat", v.limit_violations_chat);
+  o.add("limit_violations_group", v.limit_violations_group);
+  o.add("retry_after_violations", v.retry_after_violations);
+  o.add("answers_429", v.answers_429);
+  o.add("answers_429_unprovoked", v.answers_429_unprovoked);
+  o.add("accept_ms", v.accept_ms);
+  o.add("end_to_end_ms", v.end_to_end_ms);
+  o.add("seconds", v.seconds);
+  o.add("replies_per_second", v.replies_per_second);
+  o.add("peak_replies_per_second", v.peak_replies_per_second);
+  o.add("global_utilisation", v.global_utilisation);
+  object_text guarantees;
   for (auto& g : v.guarantees)
-    guarantees[g.name] = to_text(g.is);
-  o["guarantees"] = std::move(guarantees);
-  json::array findings;
-  for (auto& f : v.findings)
-    findings.push_back(json::value(f));
-  o["findings"] = std::move(findings);
-  return json::serialize(o);
+    guarantees.add_text(g.name, to_text(g.is));
+  o.add("guarantees", std::string_view{guarantees.done()});
+  std::string findings = "[";
+  for (auto& f : v.findings) {
+    if (findings.size() > 1)
+      findings += ',';
+    append_json_string(findings, f);
+  }
+  o.add("findings", std::string_view{findings + ']'});
+  return o.done();
 }
 
 }  // namespace troupe::sim

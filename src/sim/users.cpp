@@ -73,6 +73,10 @@ std::optional<mono_time> virtual_users::arrival(mono_time now) const {
   return unanswered_ < how_.in_flight ? std::optional{now} : std::nullopt;
 }
 
+bool virtual_users::is_past_end(mono_time at) const {
+  return how_.duration && at >= *start_ + seconds(*how_.duration);
+}
+
 bool virtual_users::burst_begins(mono_time now) {
   if (!start_ || next_burst_ >= how_.bursts.size() ||
       now < *start_ + seconds(how_.bursts[next_burst_].second))
@@ -88,10 +92,8 @@ std::optional<virtual_users::utterance> virtual_users::next(mono_time now) {
     --burst_left_;
     return write();
   }
-  if (how_.duration && now >= *start_ + seconds(*how_.duration))
-    return std::nullopt;
   auto when = arrival(now);
-  if (!when || *when > now)
+  if (!when || *when > now || is_past_end(*when))
     return std::nullopt;
   if (how_.rate > 0) {
     auto gap = 1 / how_.rate;
@@ -130,7 +132,8 @@ bool virtual_users::finished(mono_time now) const {
     return false;
   if (all_written())
     return true;
-  bool over = how_.duration && now >= *start_ + seconds(*how_.duration);
+  // What was due before the end is still to be written.
+  bool over = is_past_end(how_.rate > 0 ? std::min(now, next_arrival_) : now);
   return over && burst_left_ == 0 && next_burst_ >= how_.bursts.size();
 }
 
@@ -143,13 +146,10 @@ std::optional<mono_time> virtual_users::wake(mono_time now) const {
   auto consider = [&](mono_time when) { at = at ? std::min(*at, when) : when; };
   if (next_burst_ < how_.bursts.size())
     consider(*start_ + seconds(how_.bursts[next_burst_].second));
-  bool over = how_.duration && now >= *start_ + seconds(*how_.duration);
-  if (!over) {
-    if (auto when = arrival(now))
-      consider(*when);
-    if (how_.duration)
-      consider(*start_ + seconds(*how_.duration));
-  }
+  if (auto when = arrival(now); when && !is_past_end(*when))
+    consider(*when);
+  if (how_.duration && !is_past_end(now))
+    consider(*start_ + seconds(*how_.duration));
   return at;
 }
 

@@ -87,6 +87,7 @@ class virtual_users {
   utterance write();
   std::optional<mono_time> arrival(mono_time now) const;
   bool all_written() const;
+  bool is_past_end(mono_time at) const;
   double fraction();
 
   user_options how_;
