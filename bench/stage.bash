@@ -1,0 +1,170 @@
+# For the benches of whole programs: the simulated Telegram, a bot at its
+# webhook, and what they used. Sourced, not run. Needs `bin`, sets `dir`.
+
+name=$(basename "$0")
+say() { printf '%s: %s\n' "$name" "$*" >&2; }
+die() { say "FAILED: $*"; exit 1; }
+
+bin=${TROUPE_BENCH_BIN:-$PWD/build/release/bin}
+token=123456:SIMULATED-token-of-troupe-sim-00
+secret=bench-secret
+sim='' bot='' dir='' bot_port='' stats_port='' api_root=''
+
+# Ends one process of ours: politely, then for sure.
+end() {
+  local pid=$1
+  [ -n "$pid" ] || return 0
+  kill -TERM "$pid" 2>/dev/null || return 0
+  for _ in {1..300}; do
+    kill -0 "$pid" 2>/dev/null || break
+    sleep 0.1
+  done
+  kill -KILL "$pid" 2>/dev/null || true
+  wait "$pid" 2>/dev/null || true
+}
+
+cleanup() {
+  local code=$?
+  trap '' INT TERM HUP
+  end "$bot"
+  end "$sim"
+  [ -z "$dir" ] || rm -rf "$dir"
+  exit "$code"
+}
+
+begin_bench() {
+  local program
+  for program in "$@"; do
+    [ -x "$program" ] || die "$program is missing; ./demo --build builds it"
+  done
+  for program in jq curl awk setpriv; do
+    command -v "$program" >/dev/null || die "$program is missing"
+  done
+  trap cleanup EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM HUP
+  dir=$(mktemp -d "${TMPDIR:-/tmp}/troupe-bench.XXXXXX")
+  say "load of the machine: $(cut -d' ' -f1-3 /proc/loadavg), $(nproc) cores," \
+    "store on $(df --output=source,fstype "$dir" | tail -n 1)"
+}
+
+# Below the ports of outgoing connections; see tests/system/process.hpp.
+free_port() {
+  local port hex
+  for _ in {1..200}; do
+    port=$((15000 + RANDOM % 17000))
+    hex=$(printf ':%04X' "$port")
+    if ! awk -v p="$hex" '$2 ~ p "$" { found = 1 } END { exit !found }' \
+      /proc/net/tcp /proc/net/tcp6 2>/dev/null; then
+      echo "$port"
+      return
+    fi
+  done
+  return 1
+}
+
+leashed() { exec setpriv --pdeathsig KILL "$@"; }
+http() { curl --silent --show-error --fail --max-time 10 "$@"; }
+
+# start_sim FLAG...: a new log and a new store for each.
+start_sim() {
+  rm -rf "$dir/run"
+  mkdir "$dir/run"
+  bot_port=$(free_port) stats_port=$(free_port)
+  (
+    cd "$dir/run"
+    leashed "$bin/troupe" sim --listen 127.0.0.1:0 --log "$dir/run/sim.jsonl" \
+      --token "$token" --webhook "http://127.0.0.1:$bot_port/webhook" \
+      --webhook-secret "$secret" --stay "$@"
+  ) >"$dir/run/sim.out" 2>"$dir/run/sim.err" </dev/null &
+  sim=$!
+  for _ in {1..100}; do
+    api_root=$(jq -r 'select(.listening) | "http://" + .listening' \
+      "$dir/run/sim.out" 2>/dev/null | head -n 1)
+    [ -z "$api_root" ] || return 0
+    kill -0 "$sim" 2>/dev/null || break
+    sleep 0.1
+  done
+  tail -n 3 "$dir/run/sim.err" >&2
+  die 'the simulator did not start'
+}
+
+# start_bot PROGRAM [NAME=VALUE...]
+start_bot() {
+  local program=$1
+  shift
+  (
+    cd "$dir/run"
+    export TROUPE_BOT_TOKEN=$token TROUPE_BOT_API_ROOT=$api_root
+    export TROUPE_WEBHOOK_SECRET=$secret TROUPE_LOG_LEVEL=warn
+    export TROUPE_WEBHOOK_LISTEN=127.0.0.1:$bot_port
+    export TROUPE_STATS_LISTEN=127.0.0.1:$stats_port
+    export TROUPE_STORE_URL=sqlite:$dir/run/troupe.db
+    export TROUPE_LIMITS_GLOBAL_PER_SECOND=0 TROUPE_LIMITS_CHAT_PER_SECOND=0
+    export TROUPE_LIMITS_GROUP_PER_MINUTE=0
+    unset TROUPE_CONFIG
+    leashed env "$@" "$program" run
+  ) >"$dir/run/bot.out" 2>"$dir/run/bot.err" </dev/null &
+  bot=$!
+  for _ in {1..300}; do
+    kill -0 "$bot" 2>/dev/null || break
+    ! http "http://127.0.0.1:$stats_port/readyz" >/dev/null 2>&1 || return 0
+    sleep 0.1
+  done
+  tail -n 3 "$dir/run/bot.err" >&2
+  die 'the bot did not start'
+}
+
+no_limits=(--global-per-second 0 --chat-per-second 0 --group-per-minute 0)
+
+phase() { http "$api_root/sim/state" | jq -r .phase; }
+
+check_alive() {
+  kill -0 "$bot" 2>/dev/null ||
+    { tail -n 3 "$dir/run/bot.err" >&2; die 'the bot ended by itself'; }
+  kill -0 "$sim" 2>/dev/null ||
+    { tail -n 3 "$dir/run/sim.err" >&2; die 'the simulator ended by itself'; }
+}
+
+# wait_settled SECONDS: until the users are done and have their answers.
+wait_settled() {
+  local until=$((SECONDS + $1)) now
+  while now=$(phase) && [ "$now" != settled ]; do
+    check_alive
+    [ "$now" != unsettled ] || die 'not everything was answered'
+    [ "$SECONDS" -lt "$until" ] || die "still $now after $1 s"
+    sleep 0.2
+  done
+  # What ends the play is written within a moment.
+  for _ in {1..50}; do
+    ! grep -q '"e":"settled"' "$dir/run/sim.jsonl" || return 0
+    sleep 0.1
+  done
+}
+
+# CPU seconds that a process has used, user and system.
+cpu_of() {
+  local fields
+  fields=$(sed 's/.*) //' "/proc/$1/stat")
+  awk -v hz="$(getconf CLK_TCK)" '{ printf "%.2f", ($12 + $13) / hz }' \
+    <<<"$fields"
+}
+
+rss_of() { awk '/^VmRSS:/ { print $2 * 1024 }' "/proc/$1/status"; }
+
+stats() { http "http://127.0.0.1:$stats_port/stats"; }
+
+end_both() {
+  end "$bot"
+  bot=''
+  end "$sim"
+  sim=''
+}
+
+verify() { "$bin/troupe" sim verify "$dir/run/sim.jsonl" --json "$@" || true; }
+
+# median FILTER < one JSON object per line
+median() {
+  jq -s "[.[] | $1] | sort | if length % 2 == 1 then .[length / 2 | floor]
+    else (.[length / 2 - 1] + .[length / 2]) / 2 end"
+}
