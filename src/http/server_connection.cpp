@@ -31,7 +31,7 @@ server_connection::server_connection(std::shared_ptr<server_part> home,
 void server_connection::start() {
   error_code ec;
   const auto remote = io_.socket().remote_endpoint(ec);
-  if (!ec) peer_ = remote.address().to_string(ec);
+  if (!ec) peer_ = remote.address().to_string();
   io_.socket().non_blocking(true, ec);
   if (ec) return shut();  // the peer has gone already
   io_.socket().set_option(tcp::no_delay{true}, ec);
