@@ -23,10 +23,12 @@ class small_disk {
   explicit small_disk(std::string at) : at_{std::move(at)} {
     std::filesystem::create_directory(at_);
     mounted_ = ::mount("troupe-test", at_.c_str(), "tmpfs", 0, "size=6m") == 0;
-    if (!mounted_) why_ = std::strerror(errno);
+    if (!mounted_)
+      why_ = std::strerror(errno);
   }
   ~small_disk() {
-    if (mounted_) ::umount2(at_.c_str(), MNT_DETACH);
+    if (mounted_)
+      ::umount2(at_.c_str(), MNT_DETACH);
   }
   small_disk(const small_disk&) = delete;
   small_disk& operator=(const small_disk&) = delete;
@@ -38,9 +40,8 @@ class small_disk {
   }
 
   void fill() const {
-    const int fd =
-        ::open((*this / "ballast").c_str(), O_CREAT | O_WRONLY | O_APPEND,
-               0600);
+    const int fd = ::open((*this / "ballast").c_str(),
+                          O_CREAT | O_WRONLY | O_APPEND, 0600);
     REQUIRE(fd >= 0);
     // Whole pages first, then what is left of the last one.
     for (const std::size_t size : {std::size_t{65'536}, std::size_t{1}}) {
@@ -61,8 +62,9 @@ class small_disk {
 
 }  // namespace
 
-TEST_CASE("G11: on a full disk Telegram is told to come back, nothing accepted "
-          "is lost, and space heals it") {
+TEST_CASE(
+    "G11: on a full disk Telegram is told to come back, nothing accepted "
+    "is lost, and space heals it") {
   const scratch files;
   const small_disk disk{files / "disk"};
   if (!disk.mounted()) {
@@ -83,7 +85,8 @@ TEST_CASE("G11: on a full disk Telegram is told to come back, nothing accepted "
     on.write(100 + texts % 20,
              "t" + std::to_string(texts) + std::string(size, '.'));
   };
-  for (int n = 0; n < 100; ++n) write(10);
+  for (int n = 0; n < 100; ++n)
+    write(10);
   REQUIRE(eventually([&] { return on.idle(); }));
 
   disk.fill();
@@ -92,7 +95,8 @@ TEST_CASE("G11: on a full disk Telegram is told to come back, nothing accepted "
   };
   // What the log's last pages still hold is taken; then no more.
   REQUIRE(eventually([&] {
-    for (int n = 0; n < 10; ++n) write(3'000);
+    for (int n = 0; n < 10; ++n)
+      write(3'000);
     return refusals() > 20;
   }));
   const reply told =
@@ -105,7 +109,8 @@ TEST_CASE("G11: on a full disk Telegram is told to come back, nothing accepted "
   CHECK(on.bot().running());
 
   disk.clear();
-  for (int n = 0; n < 100; ++n) write(10);
+  for (int n = 0; n < 100; ++n)
+    write(10);
   REQUIRE(eventually([&] { return on.idle() && on.ready(); }));
   on.stop();
   const json::object v = on.verdict();

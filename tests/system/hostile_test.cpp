@@ -34,7 +34,8 @@ class hostile_peer {
     wire to{on_.bot_port()};
     REQUIRE(to.open());
     to.send(what);
-    if (shut) to.shut();
+    if (shut)
+      to.shut();
     return remember(to.read());
   }
   /// The bot still takes, turns and answers an update.
@@ -48,9 +49,9 @@ class hostile_peer {
     check_works();
     REQUIRE(eventually([&] { return on_.idle(); }));
     on_.stop();
-    CHECK(on_.calls().back().text ==
-          "n=" + std::to_string(asked_) + " text=still there " +
-              std::to_string(asked_));
+    CHECK(on_.calls().back().text == "n=" + std::to_string(asked_) +
+                                         " text=still there " +
+                                         std::to_string(asked_));
     for (const std::string& said : {on_.said(), answers_}) {
       CHECK_FALSE(has(said, token.substr(token.find(':') + 1)));
       CHECK_FALSE(has(said, secret));
@@ -76,8 +77,8 @@ class hostile_peer {
 std::string post_of(const std::string& body, std::size_t length) {
   return "POST /webhook HTTP/1.1\r\nHost: a\r\n"
          "X-Telegram-Bot-Api-Secret-Token: " +
-         secret + "\r\nContent-Length: " + std::to_string(length) +
-         "\r\n\r\n" + body;
+         secret + "\r\nContent-Length: " + std::to_string(length) + "\r\n\r\n" +
+         body;
 }
 
 std::string nested(int levels) {
@@ -87,13 +88,14 @@ std::string nested(int levels) {
 
 }  // namespace
 
-TEST_CASE("G12: strangers and wrong requests get the right status, and learn "
-          "nothing") {
+TEST_CASE(
+    "G12: strangers and wrong requests get the right status, and learn "
+    "nothing") {
   hostile_peer peer;
   CHECK(peer.post("{}", {}) == 401);
   CHECK(peer.post("{}", {{"X-Telegram-Bot-Api-Secret-Token", "guess"}}) == 403);
-  CHECK(peer.post("{}", {{"X-Telegram-Bot-Api-Secret-Token",
-                          secret + "x"}}) == 403);
+  CHECK(peer.post("{}", {{"X-Telegram-Bot-Api-Secret-Token", secret + "x"}}) ==
+        403);
   CHECK(peer.get("GET", "/webhook") == 405);
   CHECK(peer.get("PUT", "/webhook") == 405);
   CHECK(peer.get("GET", "/") == 404);
@@ -124,8 +126,9 @@ TEST_CASE("bodies that are no updates are refused and change nothing") {
   peer.check_works();
   // Strange, but an update: never refused, or its chat's queue would stop.
   const auto id = 900'000'000;
-  const std::string of = ",\"message\":{\"message_id\":1,\"date\":1,\"chat\":"
-                         "{\"id\":-9007199254740993,\"type\":\"group\"}";
+  const std::string of =
+      ",\"message\":{\"message_id\":1,\"date\":1,\"chat\":"
+      "{\"id\":-9007199254740993,\"type\":\"group\"}";
   for (const std::string& body :
        {"{\"update_id\":" + std::to_string(id) + "}",
         "{\"update_id\":" + std::to_string(id + 1) + ",\"new_kind\":{\"a\":1}}",
@@ -155,8 +158,8 @@ TEST_CASE("requests that are too large, broken or cut off are dropped") {
                    "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n") == 400);
   // Cut off in the header, in the body, right away.
   const std::string whole = post_of("{\"update_id\":1}", 15);
-  for (const std::size_t cut : {std::size_t{0}, std::size_t{10},
-                                whole.size() - 1}) {
+  for (const std::size_t cut :
+       {std::size_t{0}, std::size_t{10}, whole.size() - 1}) {
     const int status = peer.bytes(whole.substr(0, cut), true);
     INFO("cut at " << cut);
     CHECK((status == 0 || status == 400));
@@ -176,9 +179,11 @@ TEST_CASE("slow peers are dropped, however many, and hold nobody up") {
   // The limit is 10 s; a byte now and then does not help.
   for (int i = 0; i < 5; ++i) {
     pause(std::chrono::seconds{1});
-    for (wire& one : slow) one.send("x");
+    for (wire& one : slow)
+      one.send("x");
     peer.check_works();
   }
-  for (wire& one : slow) CHECK(one.ends());
+  for (wire& one : slow)
+    CHECK(one.ends());
   peer.end();
 }

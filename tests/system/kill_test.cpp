@@ -35,9 +35,8 @@ std::int64_t wall_ms() {
 
 std::uint64_t seed() {
   const char* given = std::getenv("TROUPE_TEST_SEED");
-  const std::uint64_t out =
-      given != nullptr ? std::strtoull(given, nullptr, 10)
-                       : std::random_device{}();
+  const std::uint64_t out = given != nullptr ? std::strtoull(given, nullptr, 10)
+                                             : std::random_device{}();
   std::cout << "seed: TROUPE_TEST_SEED=" << out << std::endl;
   return out;
 }
@@ -80,7 +79,8 @@ class siege {
   }
 
   void look() {
-    if (ready_ || kill_at_) return;
+    if (ready_ || kill_at_)
+      return;
     if (!on_.bot().running()) {
       INFO(on_.bot().err());
       FAIL("the bot ended by itself");
@@ -123,8 +123,8 @@ class siege {
   bool ready_ = false;
 };
 
-using copies = std::map<std::pair<std::int64_t, std::string>,
-                        std::vector<logged_call>>;
+using copies =
+    std::map<std::pair<std::int64_t, std::string>, std::vector<logged_call>>;
 
 copies replies(const stage& on) {
   copies out;
@@ -142,7 +142,8 @@ copies replies(const stage& on) {
 std::size_t check_repeats(const stage& on,
                           const std::vector<std::int64_t>& kills) {
   std::vector<std::int64_t> at;
-  for (const std::int64_t one : kills) at.push_back(on.sim_time(one));
+  for (const std::int64_t one : kills)
+    at.push_back(on.sim_time(one));
   std::size_t repeated = 0;
   std::size_t under_way = 0;
   // Per chat and kill: those that came again.
@@ -158,17 +159,16 @@ std::size_t check_repeats(const stage& on,
     for (std::size_t i = 1; i < all.size(); ++i) {
       ++repeated;
       INFO("chat " << what.first << ", " << what.second);
-      const auto kill = std::find_if(
-          at.begin(), at.end(), [&](std::int64_t k) {
-            return all[i - 1].arrived <= k && k <= all[i].arrived + slack;
-          });
+      const auto kill = std::find_if(at.begin(), at.end(), [&](std::int64_t k) {
+        return all[i - 1].arrived <= k && k <= all[i].arrived + slack;
+      });
       CHECK(kill != at.end());
-      ++in_chat[{what.first,
-                 static_cast<std::size_t>(kill - at.begin())}];
+      ++in_chat[{what.first, static_cast<std::size_t>(kill - at.begin())}];
     }
   }
   std::size_t most = 0;
-  for (auto& [where, n] : in_chat) most = std::max(most, n);
+  for (auto& [where, n] : in_chat)
+    most = std::max(most, n);
   std::cout << repeated << " replies came twice over " << kills.size()
             << " kills, at most " << most << " in one chat at one kill; "
             << under_way << " calls were under way then" << std::endl;
@@ -195,7 +195,8 @@ void besiege(std::size_t kills) {
   on.stop();
 
   std::int64_t written = 0;
-  for (auto& [chat, n] : all.written()) written += n;
+  for (auto& [chat, n] : all.written())
+    written += n;
   std::cout << written << " texts in " << all.written().size() << " chats"
             << std::endl;
   const std::size_t repeated = check_repeats(on, killed);
@@ -223,13 +224,15 @@ void besiege(std::size_t kills) {
 
 }  // namespace
 
-TEST_CASE("G1-G5: kill -9 at any of 5 moments loses nothing, reorders nothing, "
-          "counts once") {
+TEST_CASE(
+    "G1-G5: kill -9 at any of 5 moments loses nothing, reorders nothing, "
+    "counts once") {
   besiege(5);
 }
 
-TEST_CASE("G1-G5: kill -9 at any of 20 moments loses nothing, reorders "
-          "nothing, counts once",
-          "[.long]") {
+TEST_CASE(
+    "G1-G5: kill -9 at any of 20 moments loses nothing, reorders "
+    "nothing, counts once",
+    "[.long]") {
   besiege(20);
 }

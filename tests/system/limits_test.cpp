@@ -13,9 +13,9 @@ namespace {
 /// As many chats as the limits are made for, and more to say than they let
 /// through.
 std::vector<std::string> crowd(const std::string& duration) {
-  return {"--users", "200", "--groups", "20", "--rate", "0", "--in-flight",
-          "300", "--duration", duration, "--settle", "300", "--answer-delay",
-          "30"};
+  return {"--users",        "200", "--groups",   "20",     "--rate",   "0",
+          "--in-flight",    "300", "--duration", duration, "--settle", "300",
+          "--answer-delay", "30"};
 }
 
 void settle(stage& on) {
@@ -49,12 +49,14 @@ void check_limits(const json::object& v) {
 
 }  // namespace
 
-TEST_CASE("G7: 200 private chats and 20 groups at saturation overfill no "
-          "window") {
+TEST_CASE(
+    "G7: 200 private chats and 20 groups at saturation overfill no "
+    "window") {
   // A call that reaches us a second late is the machine's fault, not the
   // limiter's: it is told to expect that.
-  stage on{crowd("12"), {{"TROUPE_LIMITS_MARGIN_MS", "10000"},
-                         {"TROUPE_LOG_LEVEL", "warn"}}};
+  stage on{
+      crowd("12"),
+      {{"TROUPE_LIMITS_MARGIN_MS", "10000"}, {"TROUPE_LOG_LEVEL", "warn"}}};
   on.start_bot();
   settle(on);
   on.stop();
@@ -64,9 +66,10 @@ TEST_CASE("G7: 200 private chats and 20 groups at saturation overfill no "
   CHECK(number(v, "replies") > 200);
 }
 
-TEST_CASE("G7: a minute at saturation overfills no window and leaves less than "
-          "3 % of the budget unused",
-          "[.long]") {
+TEST_CASE(
+    "G7: a minute at saturation overfills no window and leaves less than "
+    "3 % of the budget unused",
+    "[.long]") {
   stage on{crowd("60"), {{"TROUPE_LOG_LEVEL", "warn"}}};
   on.start_bot();
   settle(on);
@@ -80,12 +83,13 @@ TEST_CASE("G7: a minute at saturation overfills no window and leaves less than "
   CHECK(v.at("global_utilisation").to_number<double>() >= 0.97);
 }
 
-TEST_CASE("G8: after a 429 nothing leaves before retry_after is over, and then "
-          "everything, in order") {
-  stage on{{"--users", "60", "--groups", "4", "--rate", "0", "--in-flight",
-            "100", "--count", "250", "--settle", "300", "--flood", "0.03"},
-           {{"TROUPE_LIMITS_MARGIN_MS", "10000"},
-            {"TROUPE_LOG_LEVEL", "error"}}};
+TEST_CASE(
+    "G8: after a 429 nothing leaves before retry_after is over, and then "
+    "everything, in order") {
+  stage on{
+      {"--users", "60", "--groups", "4", "--rate", "0", "--in-flight", "100",
+       "--count", "250", "--settle", "300", "--flood", "0.03"},
+      {{"TROUPE_LIMITS_MARGIN_MS", "10000"}, {"TROUPE_LOG_LEVEL", "error"}}};
   on.start_bot();
   settle(on);
   on.stop();

@@ -22,7 +22,8 @@ using said = std::map<std::int64_t, std::vector<std::string>>;
 said replies(const stage& on) {
   said out;
   for (const logged_call& one : on.calls()) {
-    if (one.recorded) out[one.chat].push_back(one.text);
+    if (one.recorded)
+      out[one.chat].push_back(one.text);
   }
   return out;
 }
@@ -35,7 +36,9 @@ std::vector<std::string> counted(int texts) {
   return out;
 }
 
-std::int64_t sent(stage& on) { return number(on.sim_state(), "sent"); }
+std::int64_t sent(stage& on) {
+  return number(on.sim_state(), "sent");
+}
 
 json::array letters(stage& on) {
   const ending listed = on.command({"dead-letters", "list", "--json"});
@@ -46,7 +49,7 @@ json::array letters(stage& on) {
 
 std::vector<std::string> no_limits() {
   return {"--global-per-second", "0", "--chat-per-second", "0",
-          "--group-per-minute", "0"};
+          "--group-per-minute",  "0"};
 }
 
 stage::environment quick_attempts(const std::string& hold) {
@@ -60,8 +63,9 @@ stage::environment quick_attempts(const std::string& hold) {
 
 }  // namespace
 
-TEST_CASE("G10: a handler that throws and one that blocks delay no other "
-          "chat") {
+TEST_CASE(
+    "G10: a handler that throws and one that blocks delay no other "
+    "chat") {
   const scratch files;
   const std::string hold = files.write("hold", "");
   stage on{no_limits(), quick_attempts(hold), "poison_bot"};
@@ -76,8 +80,7 @@ TEST_CASE("G10: a handler that throws and one that blocks delay no other "
     }
   }
   // All of them, although the one still blocks and the other always throws.
-  REQUIRE(eventually([&] { return sent(on) >= healthy * texts; },
-                     seconds{60}));
+  REQUIRE(eventually([&] { return sent(on) >= healthy * texts; }, seconds{60}));
   CHECK(sent(on) == healthy * texts);
   REQUIRE(eventually([&] { return letters(on).size() == texts; }));
 
@@ -94,8 +97,9 @@ TEST_CASE("G10: a handler that throws and one that blocks delay no other "
   CHECK(got[poisoned].empty());
 }
 
-TEST_CASE("dead letters name their error, and retried ones are turned in their "
-          "old order") {
+TEST_CASE(
+    "dead letters name their error, and retried ones are turned in their "
+    "old order") {
   const scratch files;
   const std::string hold = files.write("hold", "");
   stage on{no_limits(), quick_attempts(hold), "poison_bot"};

@@ -30,7 +30,8 @@ namespace {
 
 std::vector<char*> pointers(std::vector<std::string>& texts) {
   std::vector<char*> out;
-  for (std::string& one : texts) out.push_back(one.data());
+  for (std::string& one : texts)
+    out.push_back(one.data());
   out.push_back(nullptr);
   return out;
 }
@@ -43,13 +44,15 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   const int in = ::open("/dev/null", O_RDONLY);
   if (in < 0 || ::dup2(in, 0) < 0 || ::dup2(out, 1) < 0 || ::dup2(err, 2) < 0)
     ::_exit(126);
-  if (::chdir(what.folder.c_str()) != 0) ::_exit(126);
+  if (::chdir(what.folder.c_str()) != 0)
+    ::_exit(126);
   if (what.as_nobody) {
     if (::setgroups(0, nullptr) != 0 || ::setgid(65534) != 0 ||
         ::setuid(65534) != 0)
       ::_exit(126);
     // A change of user takes the leash off.
-    if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) ::_exit(126);
+    if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+      ::_exit(126);
   }
   ::execve(what.program.c_str(), args, environment);
   ::_exit(127);
@@ -106,7 +109,8 @@ std::string built(const std::string& program) {
     const std::filesystem::path path =
         std::filesystem::absolute(folder) / program;
     // The bots that live beside the tests are not in every build.
-    if (std::filesystem::exists(path)) return path.string();
+    if (std::filesystem::exists(path))
+      return path.string();
   }
   const auto path = std::filesystem::path{TROUPE_BIN_DIR} / program;
   INFO(path.string());
@@ -127,7 +131,8 @@ std::uint16_t free_port() {
     const bool ours =
         ::bind(fd, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0;
     ::close(fd);
-    if (ours) return ntohs(at.sin_port);
+    if (ours)
+      return ntohs(at.sin_port);
   }
   FAIL("no free port");
   return 0;
@@ -165,24 +170,29 @@ process::process(process&& other) noexcept
       code_{other.code_} {}
 
 process::~process() {
-  if (pid_ < 0 || code_) return;
+  if (pid_ < 0 || code_)
+    return;
   ::kill(pid_, SIGKILL);
   reap(true);
 }
 
 bool process::reap(bool block) {
-  if (code_ || pid_ < 0) return true;
+  if (code_ || pid_ < 0)
+    return true;
   int status = 0;
   pid_t got = 0;
   do {
     got = ::waitpid(pid_, &status, block ? 0 : WNOHANG);
   } while (got < 0 && errno == EINTR);
-  if (got != pid_) return false;
+  if (got != pid_)
+    return false;
   code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return true;
 }
 
-bool process::running() { return !reap(false); }
+bool process::running() {
+  return !reap(false);
+}
 
 void process::signal(int number) {
   INFO(err());

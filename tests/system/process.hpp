@@ -57,9 +57,9 @@ struct launch {
   std::string program;  ///< a path
   std::vector<std::string> args;
   std::map<std::string, std::string> environment;
-  std::string folder;          ///< to run in
-  std::string output;          ///< its stdout and stderr: OUTPUT.out, .err
-  bool as_nobody = false;      ///< with the rights of user 65534
+  std::string folder;      ///< to run in
+  std::string output;      ///< its stdout and stderr: OUTPUT.out, .err
+  bool as_nobody = false;  ///< with the rights of user 65534
 };
 
 /// A child process. It dies with us, however we end.
@@ -108,7 +108,8 @@ template <class What>
 bool eventually(What&& what, seconds limit) {
   const auto until = std::chrono::steady_clock::now() + limit;
   while (!what()) {
-    if (std::chrono::steady_clock::now() > until) return false;
+    if (std::chrono::steady_clock::now() > until)
+      return false;
     pause(std::chrono::milliseconds{50});
   }
   return true;

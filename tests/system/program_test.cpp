@@ -19,7 +19,7 @@ namespace {
 
 std::vector<std::string> no_limits() {
   return {"--global-per-second", "0", "--chat-per-second", "0",
-          "--group-per-minute", "0", "--time-scale", "0.1"};
+          "--group-per-minute",  "0", "--time-scale",      "0.1"};
 }
 
 stage::environment unlimited() {
@@ -52,14 +52,17 @@ void check_silent(const std::string& said) {
   CHECK_FALSE(has(said, secret));
 }
 
-void check_quiet(const ending& how) { check_silent(how.out + how.err); }
+void check_quiet(const ending& how) {
+  check_silent(how.out + how.err);
+}
 
 /// Every file of the store, by name.
 std::map<std::string, std::string> bytes_of(const scratch& in) {
   std::map<std::string, std::string> out;
   for (const auto& one : std::filesystem::directory_iterator{in.path()}) {
     const std::string name = one.path().filename().string();
-    if (name.starts_with("bot.db")) out[name] = read_file(one.path().string());
+    if (name.starts_with("bot.db"))
+      out[name] = read_file(one.path().string());
   }
   return out;
 }
@@ -69,7 +72,8 @@ void make_store(const scratch& in) {
   stage on{no_limits(), unlimited()};
   on.settings()["TROUPE_STORE_URL"] = "sqlite:" + (in / "bot.db");
   on.start_bot();
-  for (int n = 1; n <= 50; ++n) on.write(n, "t" + std::to_string(n));
+  for (int n = 1; n <= 50; ++n)
+    on.write(n, "t" + std::to_string(n));
   REQUIRE(eventually([&] { return on.idle(); }));
   on.stop();
 }
@@ -87,7 +91,8 @@ void stopped_by(int signal_number) {
   on.start_bot();
   for (int n = 1; n <= 300; ++n) {
     on.write(1 + n % 30, "t" + std::to_string(n));
-    if (n == 150) on.bot().signal(signal_number);
+    if (n == 150)
+      on.bot().signal(signal_number);
   }
   CHECK(on.bot().wait() == 0);
   // A drain leaves nothing half done: another start finishes the rest.
@@ -105,18 +110,21 @@ void stopped_by(int signal_number) {
 
 }  // namespace
 
-TEST_CASE("SIGTERM in the middle of the work ends the bot with 0, and the next "
-          "start finishes it") {
+TEST_CASE(
+    "SIGTERM in the middle of the work ends the bot with 0, and the next "
+    "start finishes it") {
   stopped_by(SIGTERM);
 }
 
-TEST_CASE("Ctrl-C in the middle of the work ends the bot with 0, and the next "
-          "start finishes it") {
+TEST_CASE(
+    "Ctrl-C in the middle of the work ends the bot with 0, and the next "
+    "start finishes it") {
   stopped_by(SIGINT);
 }
 
-TEST_CASE("a second bot on the same store is told so and ends with 1; the "
-          "first is unharmed") {
+TEST_CASE(
+    "a second bot on the same store is told so and ends with 1; the "
+    "first is unharmed") {
   stage on{no_limits(), unlimited()};
   on.start_bot();
   on.write(5, "t1");
@@ -138,8 +146,9 @@ TEST_CASE("a second bot on the same store is told so and ends with 1; the "
   check_silent(on.said());
 }
 
-TEST_CASE("a wrong configuration stops the start with 78 and names file, line "
-          "and the nearest key") {
+TEST_CASE(
+    "a wrong configuration stops the start with 78 and names file, line "
+    "and the nearest key") {
   const scratch files;
   files.write("troupe.toml",
               "[store]\nurl = \"sqlite:./x.db\"\n\n[limits]\n"
@@ -166,7 +175,8 @@ TEST_CASE("a wrong configuration stops the start with 78 and names file, line "
   files.write("troupe.toml", "[bot]\ntoken = \"" + token + "\"\n");
   const ending leak = finish(lonely(files));
   CHECK(leak.code == 78);
-  for (const ending& how : {typo, type, syntax, leak}) check_quiet(how);
+  for (const ending& how : {typo, type, syntax, leak})
+    check_quiet(how);
   CHECK_FALSE(std::filesystem::exists(files / "bot.db"));
 }
 
@@ -189,7 +199,8 @@ TEST_CASE("wrong usage ends with 2, a missing token with 78, help with 0") {
   // The token as a flag would be in every process list.
   const ending told = finish(lonely(files, {"run", "--bot-token", token}));
   CHECK(told.code == 2);
-  for (const ending& how : {flag, word, bare, help, told}) check_quiet(how);
+  for (const ending& how : {flag, word, bare, help, told})
+    check_quiet(how);
 }
 
 TEST_CASE("a damaged database stops the start with 1 and keeps its bytes") {
@@ -209,8 +220,8 @@ TEST_CASE("a damaged database stops the start with 1 and keeps its bytes") {
     check_quiet(how);
   };
   SECTION("not a database") {
-    files.write("bot.db", "It was a dark and stormy night." +
-                              std::string(10'000, '.'));
+    files.write("bot.db",
+                "It was a dark and stormy night." + std::string(10'000, '.'));
     refused();
   }
   SECTION("an empty file") {
@@ -222,8 +233,8 @@ TEST_CASE("a damaged database stops the start with 1 and keeps its bytes") {
     refused();
   }
   SECTION("pages overwritten") {
-    for (std::streamoff page = 4'096; page + 4'096 <= std::streamoff(sound.size());
-         page += 4'096)
+    for (std::streamoff page = 4'096;
+         page + 4'096 <= std::streamoff(sound.size()); page += 4'096)
       overwrite(db, page, std::string(64, '\xA5'));
     refused();
   }

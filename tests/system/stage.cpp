@@ -31,7 +31,8 @@ template <class Take>
 void each_line(const std::string& path, Take&& take) {
   std::ifstream in{path};
   std::string line;
-  while (std::getline(in, line)) take(line);
+  while (std::getline(in, line))
+    take(line);
 }
 
 }  // namespace
@@ -61,22 +62,28 @@ stage::stage(const std::vector<std::string>& flags, environment more,
   what.program = built("troupe");
   what.folder = folder_.path();
   what.output = "sim";
-  what.args = {"sim",       "--listen",
-               "127.0.0.1:0", "--token",
-               token,       "--log",
-               log_file(),  "--webhook",
+  what.args = {"sim",
+               "--listen",
+               "127.0.0.1:0",
+               "--token",
+               token,
+               "--log",
+               log_file(),
+               "--webhook",
                "http://127.0.0.1:" + std::to_string(bot_port_) + "/webhook",
-               "--webhook-secret", secret,
+               "--webhook-secret",
+               secret,
                "--stay"};
   what.args.insert(what.args.end(), flags.begin(), flags.end());
   sim_ = std::make_unique<process>(what);
   const bool listens = eventually([&] {
     const std::string said = sim_->out();
-    if (said.find('\n') == std::string::npos) return !sim_->running();
+    if (said.find('\n') == std::string::npos)
+      return !sim_->running();
     const std::string at =
         text_of(object(said.substr(0, said.find('\n'))), "listening");
-    sim_port_ = static_cast<std::uint16_t>(
-        std::stoi(at.substr(at.rfind(':') + 1)));
+    sim_port_ =
+        static_cast<std::uint16_t>(std::stoi(at.substr(at.rfind(':') + 1)));
     return true;
   });
   INFO(sim_->err());
@@ -90,7 +97,8 @@ stage::stage(const std::vector<std::string>& flags, environment more,
       {"TROUPE_WEBHOOK_LISTEN", "127.0.0.1:" + std::to_string(bot_port_)},
       {"TROUPE_STATS_LISTEN", "127.0.0.1:" + std::to_string(stats_port_)},
       {"TROUPE_STORE_URL", "sqlite:" + (folder_ / "troupe.db")}};
-  for (auto& [name, value] : more) settings_[name] = value;
+  for (auto& [name, value] : more)
+    settings_[name] = value;
 }
 
 void stage::launch_bot() {
@@ -110,7 +118,8 @@ bool stage::ready() {
 void stage::start_bot() {
   launch_bot();
   const bool up = eventually([this] {
-    if (bot_->running()) return ready();
+    if (bot_->running())
+      return ready();
     INFO(bot_->err());
     FAIL("the bot ended by itself");
     return false;
@@ -130,7 +139,8 @@ ending stage::command(const std::vector<std::string>& args) {
 }
 
 wire& stage::talk() {
-  if (!talk_ || !talk_->open()) talk_.emplace(sim_port_);
+  if (!talk_ || !talk_->open())
+    talk_.emplace(sim_port_);
   return *talk_;
 }
 
@@ -143,7 +153,8 @@ std::int64_t stage::write(std::int64_t chat, const std::string& text) {
   for (int tries = 0; tries < 2; ++tries) {
     if (talk().open() && talk().send(request("POST", "/sim/text", body))) {
       const reply got = talk().read();
-      if (got.status == 200) return number(object(got.body), "update_id");
+      if (got.status == 200)
+        return number(object(got.body), "update_id");
       INFO(got.body);
       REQUIRE(got.status == 0);
     }
@@ -161,7 +172,9 @@ json::object stage::sim_state() {
   return object(got.body);
 }
 
-std::string stage::phase() { return text_of(sim_state(), "phase"); }
+std::string stage::phase() {
+  return text_of(sim_state(), "phase");
+}
 
 json::object stage::stats() {
   const reply got = ask(stats_port_, "GET", "/stats");
@@ -177,7 +190,8 @@ bool stage::idle() {
   const json::object ours = stats();
   // Without the store's figures (it is slow, or down) nothing is known.
   const json::value* store = find(ours, "store");
-  if (store == nullptr || !store->is_object()) return false;
+  if (store == nullptr || !store->is_object())
+    return false;
   if (number(store->get_object(), "journal") > 0 ||
       number(store->get_object(), "outbox") > 0)
     return false;
@@ -222,13 +236,13 @@ std::vector<logged_call> stage::calls() const {
   std::vector<logged_call> out;
   each_line(log_file(), [&](const std::string& line) {
     const json::object one = object(line);
-    if (text_of(one, "e") != "call") return;
+    if (text_of(one, "e") != "call")
+      return;
     const json::value* recorded = find(one, "recorded");
-    out.push_back({text_of(one, "method"), number_or_0(one, "chat"),
-                   text_of(one, "text"), number_or_0(one, "t_in"),
-                   number_or_0(one, "t_out"),
-                   recorded != nullptr && recorded->is_bool() &&
-                       recorded->get_bool()});
+    out.push_back(
+        {text_of(one, "method"), number_or_0(one, "chat"), text_of(one, "text"),
+         number_or_0(one, "t_in"), number_or_0(one, "t_out"),
+         recorded != nullptr && recorded->is_bool() && recorded->get_bool()});
   });
   return out;
 }
@@ -236,7 +250,8 @@ std::vector<logged_call> stage::calls() const {
 std::int64_t stage::sim_time(std::int64_t wall_ms) const {
   std::int64_t start = 0;
   each_line(log_file(), [&](const std::string& line) {
-    if (start != 0) return;
+    if (start != 0)
+      return;
     const json::object one = object(line);
     start = number(one, "wall_ms") - number_or_0(one, "t") / 1000;
   });

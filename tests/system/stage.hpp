@@ -38,8 +38,8 @@ class stage {
 
   /// Starts the simulator. @param flags more of its flags
   /// @param more more of the bot's environment
-  explicit stage(const std::vector<std::string>& flags,
-                 environment more = {}, std::string bot_name = "counter");
+  explicit stage(const std::vector<std::string>& flags, environment more = {},
+                 std::string bot_name = "counter");
 
   /// Starts the bot and returns at once.
   void launch_bot();

@@ -45,11 +45,13 @@ wire::wire(std::uint16_t port)
   to.sin_family = AF_INET;
   to.sin_port = htons(port);
   to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (::connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) close();
+  if (::connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0)
+    close();
 }
 
 wire& wire::operator=(wire&& other) noexcept {
-  if (this == &other) return *this;
+  if (this == &other)
+    return *this;
   close();
   fd_ = std::exchange(other.fd_, -1);
   held_ = std::move(other.held_);
@@ -57,22 +59,29 @@ wire& wire::operator=(wire&& other) noexcept {
 }
 
 void wire::close() {
-  if (fd_ >= 0) ::close(fd_);
+  if (fd_ >= 0)
+    ::close(fd_);
   fd_ = -1;
 }
 
-void wire::shut() { ::shutdown(fd_, SHUT_WR); }
+void wire::shut() {
+  ::shutdown(fd_, SHUT_WR);
+}
 
 bool wire::send(std::string_view bytes) {
   const auto until = steady_clock::now() + patience;
   while (!bytes.empty() && fd_ >= 0) {
     pollfd ready{fd_, POLLOUT, 0};
-    if (::poll(&ready, 1, 1'000) < 0 && errno != EINTR) return false;
-    if (steady_clock::now() > until) return false;
-    const auto n = ::send(fd_, bytes.data(), bytes.size(),
-                          MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (n < 0 && errno != EAGAIN && errno != EINTR) return false;
-    if (n > 0) bytes.remove_prefix(static_cast<std::size_t>(n));
+    if (::poll(&ready, 1, 1'000) < 0 && errno != EINTR)
+      return false;
+    if (steady_clock::now() > until)
+      return false;
+    const auto n =
+        ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0 && errno != EAGAIN && errno != EINTR)
+      return false;
+    if (n > 0)
+      bytes.remove_prefix(static_cast<std::size_t>(n));
   }
   return bytes.empty();
 }
@@ -81,14 +90,18 @@ bool wire::more(steady_clock::time_point until) {
   while (fd_ >= 0) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(
         until - steady_clock::now());
-    if (left.count() <= 0) return false;
+    if (left.count() <= 0)
+      return false;
     pollfd ready{fd_, POLLIN, 0};
     const int n = ::poll(&ready, 1, static_cast<int>(left.count()));
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return false;
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n <= 0)
+      return false;
     char bytes[16'384];
     const auto got = ::recv(fd_, bytes, sizeof bytes, 0);
-    if (got <= 0) return false;
+    if (got <= 0)
+      return false;
     held_.append(bytes, static_cast<std::size_t>(got));
     return true;
   }
@@ -100,7 +113,8 @@ reply wire::read(seconds limit) {
   reply out;
   std::size_t end = std::string::npos;
   while ((end = held_.find("\r\n\r\n")) == std::string::npos) {
-    if (!more(until)) return {};
+    if (!more(until))
+      return {};
   }
   out.head = held_.substr(0, end + 2);
   held_.erase(0, end + 4);
@@ -110,7 +124,8 @@ reply wire::read(seconds limit) {
   const auto length = static_cast<std::size_t>(
       std::strtoull(out.header("Content-Length").c_str(), nullptr, 10));
   while (held_.size() < length) {
-    if (!more(until)) return {};
+    if (!more(until))
+      return {};
   }
   out.body = held_.substr(0, length);
   held_.erase(0, length);
@@ -127,17 +142,19 @@ bool wire::ends(seconds limit) {
 std::string request(const std::string& method, const std::string& path,
                     const std::string& body, const headers& with) {
   std::string out = method + ' ' + path + " HTTP/1.1\r\nHost: 127.0.0.1\r\n";
-  for (const auto& [name, value] : with) out += name + ": " + value + "\r\n";
+  for (const auto& [name, value] : with)
+    out += name + ": " + value + "\r\n";
   if (!body.empty() || method == "POST")
     out += "Content-Length: " + std::to_string(body.size()) + "\r\n";
   return out + "\r\n" + body;
 }
 
 reply ask(std::uint16_t port, const std::string& method,
-          const std::string& path, const std::string& body,
-          const headers& with, seconds limit) {
+          const std::string& path, const std::string& body, const headers& with,
+          seconds limit) {
   wire to{port};
-  if (!to.open() || !to.send(request(method, path, body, with))) return {};
+  if (!to.open() || !to.send(request(method, path, body, with)))
+    return {};
   return to.read(limit);
 }
 

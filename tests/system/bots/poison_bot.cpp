@@ -30,9 +30,11 @@ bool held() {
 void misbehave(const std::string& text) {
   if (text.starts_with("poison") && held())
     throw std::runtime_error{"this text is poison"};
-  if (text.starts_with("sleep")) std::this_thread::sleep_for(5s);
+  if (text.starts_with("sleep"))
+    std::this_thread::sleep_for(5s);
   if (text == "block") {
-    for (int i = 0; i < 2'400 && held(); ++i) std::this_thread::sleep_for(50ms);
+    for (int i = 0; i < 2'400 && held(); ++i)
+      std::this_thread::sleep_for(50ms);
   }
 }
 
