@@ -42,7 +42,33 @@ struct chat_actor::attempt {
   turn_subject subject(chat_key key, std::uint64_t version) const {
     return {key, version, what.fired ? nullptr : &what.what, what.fired.get()};
   }
+
+  void tell_audience(chat_key key, std::int64_t now_ms, std::int64_t last_ms) {
+    using standing = detail::turn_result::standing;
+    if (key.type != chat_key::kind::chat || what.fired ||
+        result.audience == standing::same)
+      return;
+    bool blocked = result.audience == standing::blocked;
+    if (!blocked && now_ms - last_ms <= audience_every_ms)
+      return;
+    commit.audience.push_back({key,
+                               blocked ? store::audience_status::blocked
+                                       : store::audience_status::active,
+                               result.language});
+  }
 };
+
+/// Hands a turn to the store; the answer comes to `chat` as `commit_ended`.
+/// **Threads**: whoever has the attempt.
+void chat_actor::send_commit(services& shared, const ownership& owned,
+                             caf::actor chat, attempt& job) {
+  job.commits += 1;
+  shared.store.commit(
+      owned.held, {job.commit},
+      [chat = std::move(chat), number = job.number](auto answer) {
+        caf::anon_send(chat, commit_ended{number, std::move(answer)});
+      });
+}
 
 chat_actor::chat_actor(caf::actor_config& config,
                        std::shared_ptr<services> shared, caf::actor shard,
@@ -60,11 +86,9 @@ chat_actor::chat_actor(caf::actor_config& config,
 chat_actor::~chat_actor() {
   shared_->chats -= 1;
   // What a lost lease cuts short is somebody else's to turn.
-  if (now_) {
-    shared_->turning -= 1;
-    if (!now_->what.fired)
-      shared_->pending -= 1;
-  }
+  count_turning(false);
+  if (now_ && !now_->what.fired)
+    shared_->pending -= 1;
   for (auto& x : queue_)
     if (!x.fired)
       (x.what.body ? shared_->pending : shared_->parked) -= 1;
@@ -87,9 +111,11 @@ caf::behavior chat_actor::make_behavior() {
       },
       [this](commit_ended& m) { on_commit(m); },
       [this](retry_atom) {
-        if (step_ != step::pausing)
+        if (step_ != step::pausing || shared_->stopping)
           return;
         step_ = step::idle;
+        if (now_)
+          count_turning(true);
         if (!now_)
           next();
         else if (now_->commits > 0)
@@ -126,7 +152,6 @@ void chat_actor::next() {
                        : shared_->since(now_->what.what.accepted_at).count();
   shared_->count.turn_wait_seconds.observe(
       double(std::max<std::int64_t>(now_->waited_ms, 0)) / 1000);
-  shared_->turning += 1;
   begin_turn();
 }
 
@@ -231,14 +256,22 @@ void chat_actor::on_bodies(loaded_entries& m) {
 
 // -- turning ------------------------------------------------------------------
 
+/// A turn that waits for its next try holds up no drain.
+void chat_actor::count_turning(bool yes) {
+  if (yes != turning_)
+    shared_->turning += yes ? 1 : -1;
+  turning_ = yes;
+}
+
 void chat_actor::begin_turn() {
+  count_turning(true);
   now_->number = ++attempts_made_;
   now_->tries += 1;
   if (!have_record_) {
     // A retry after a commit that came to nothing: start from the record.
     queue_.push_front(std::move(now_->what));
     now_ = nullptr;
-    shared_->turning -= 1;
+    count_turning(false);
     next();
     return;
   }
@@ -268,7 +301,7 @@ void chat_actor::run_turn() {
       to_string(key_),
       [shared = shared_, me = caf::actor_cast<caf::actor>(this), job = now_,
        live = live_, owned = owned_, key = key_, version = version_,
-       number = now_->number] {
+       number = now_->number, audience_ms = audience_ms_] {
         auto subject = job->subject(key, version);
         job->began = shared->how.time->mono();
         auto wall = shared->how.time->wall();
@@ -276,19 +309,22 @@ void chat_actor::run_turn() {
                                 {to_ms(wall), seed_of(subject),
                                  shared->how.bot_username});
         job->ran = shared->how.time->mono();
-        if (job->result.how != detail::turn_result::end::threw)
-          job->commit = commit_of(subject, job->result, *owned, wall);
-        caf::anon_send(me, turn_ended{number});
+        if (job->result.how == detail::turn_result::end::threw ||
+            shared->closed) {
+          caf::anon_send(me, turn_ended{number});
+          return;
+        }
+        job->commit = commit_of(subject, job->result, *owned, wall);
+        job->tell_audience(key, to_ms(wall), audience_ms);
+        // Straight from here: the actor has nothing to add.
+        send_commit(*shared, *owned, me, *job);
       });
 }
 
 void chat_actor::on_turn_end() {
   auto& end = now_->result;
-  if (end.how != detail::turn_result::end::threw) {
-    shared_->count.turn_run_seconds.observe(seconds(now_->began, now_->ran));
-    commit();
-    return;
-  }
+  if (end.how != detail::turn_result::end::threw)
+    return;  // the store is closed: the turn is left to the next start
   shared_->count.turns_threw.add();
   log::warn("turn_threw", {{"chat", to_string(key_)},
                            {"update", now_->what.what.id.value},
@@ -312,33 +348,12 @@ void chat_actor::bury(const std::string& why) {
 void chat_actor::commit() {
   step_ = step::committing;
   state_->doing = "committing";
-  now_->commits += 1;
-  auto& turn = now_->commit;
-  auto& end = now_->result;
-  if (now_->commits == 1 && key_.type == chat_key::kind::chat &&
-      !now_->what.fired) {
-    using standing = detail::turn_result::standing;
-    auto wall = to_ms(shared_->how.time->wall());
-    bool blocked = end.audience == standing::blocked;
-    if (end.audience != standing::same &&
-        (blocked || wall - audience_ms_ > audience_every_ms)) {
-      turn.audience.push_back({key_,
-                               blocked ? store::audience_status::blocked
-                                       : store::audience_status::active,
-                               end.language});
-      audience_ms_ = blocked ? 0 : wall;
-    }
-  }
-  shared_->store.commit(
-      owned_->held, {turn},
-      [me = caf::actor_cast<caf::actor>(this),
-       number = now_->number](auto answer) {
-        caf::anon_send(me, commit_ended{number, std::move(answer)});
-      });
+  send_commit(*shared_, *owned_, caf::actor_cast<caf::actor>(this), *now_);
 }
 
 void chat_actor::on_commit(commit_ended& m) {
-  if (step_ != step::committing || !now_ || now_->number != m.attempt)
+  bool expected = step_ == step::committing || step_ == step::turning;
+  if (!expected || !now_ || now_->number != m.attempt)
     return;
   now_->done = shared_->how.time->mono();
   if (!m.answer) {
@@ -369,6 +384,10 @@ void chat_actor::on_commit(commit_ended& m) {
 /// The turn is durable: its effects may leave.
 void chat_actor::applied(const store::turn_receipt& receipt) {
   auto& turn = now_->commit;
+  for (auto& a : turn.audience)
+    audience_ms_ = a.status == store::audience_status::active
+                       ? to_ms(shared_->how.time->wall())
+                       : 0;
   if (!turn.calls.empty()) {
     shared_->outbox += std::int64_t(turn.calls.size());
     std::vector<std::pair<std::uint16_t, committed_calls>> by_shard;
@@ -409,8 +428,10 @@ void chat_actor::finish(bool committed) {
         case end::threw: break;
       }
     }
-    if (now_->ran != mono_time{})
+    if (now_->ran != mono_time{}) {
+      count.turn_run_seconds.observe(seconds(now_->began, now_->ran));
       count.commit_seconds.observe(seconds(now_->ran, now_->done));
+    }
   }
   if (log::enabled(log::level::info))
     log_turn(committed);
@@ -424,7 +445,7 @@ void chat_actor::finish(bool committed) {
   state_->done += 1;
   state_->touch(shared_->how.time->mono());
   state_->waiting -= 1;
-  shared_->turning -= 1;
+  count_turning(false);
   next();
 }
 
@@ -460,6 +481,7 @@ void chat_actor::retry_later(unsigned attempts, milliseconds first,
   auto jitter = std::uniform_int_distribution<std::int64_t>{
       -wait.count() / 4, wait.count() / 4}(random);
   step_ = step::pausing;
+  count_turning(false);
   state_->doing = "retrying";
   delayed_send(this, wait + milliseconds{jitter}, retry_atom::value);
 }

@@ -43,11 +43,14 @@ class chat_actor : public caf::event_based_actor {
   void load_bodies();
   void on_record(loaded_record& m);
   void on_bodies(loaded_entries& m);
+  void count_turning(bool yes);
   void begin_turn();
   void run_turn();
   void on_turn_end();
   void bury(const std::string& why);
   void commit();
+  static void send_commit(services& shared, const ownership& owned,
+                          caf::actor chat, attempt& job);
   void on_commit(commit_ended& m);
   void applied(const store::turn_receipt& receipt);
   void finish(bool committed);
@@ -65,6 +68,7 @@ class chat_actor : public caf::event_based_actor {
   };
   step step_ = step::idle;
   bool have_record_ = false;
+  bool turning_ = false;
   std::deque<item> queue_;
   std::shared_ptr<detail::live_chat> live_;
   std::string bad_record_;       ///< why the record does not fit, if so

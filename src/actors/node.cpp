@@ -175,6 +175,7 @@ node::~node() {
   auto& s = *impl_->shared;
   s.draining = true;
   s.stopping = true;
+  s.closed = true;
   // No callback comes after these, so no actor is needed after them.
   s.store.close();
   s.telegram.close();

@@ -59,6 +59,8 @@ struct services {
   std::atomic<bool> draining{false};
   /// No turn and no call begins any more.
   std::atomic<bool> stopping{false};
+  /// The store is closed: nothing may touch it, or what outlives it, any more.
+  std::atomic<bool> closed{false};
   /// The last store operation that mattered failed.
   std::atomic<bool> store_down{false};
 

@@ -11,6 +11,7 @@ using std::chrono::steady_clock;
 // A handler that ran this long counts as blocked: others get a stand-in.
 constexpr milliseconds blocked_after{20};
 constexpr milliseconds watch_every{10};
+constexpr std::size_t jobs_per_thread = 4;
 
 }  // namespace
 
@@ -55,7 +56,10 @@ void turn_pool::submit(std::string tag, std::function<void()> run) {
     if (dropping_)
       return;
     jobs_.push_back({std::move(tag), std::move(run)});
-    wake = idle_ > 0;
+    // A thread that runs takes the next job within microseconds; waking another
+    // costs more than that. Should it be blocked, the watcher sees to it.
+    auto running = alive_ - idle_;
+    wake = idle_ > 0 && jobs_.size() > running * jobs_per_thread;
     unpark = !wake && watcher_parked_;
   }
   if (wake)
@@ -130,6 +134,8 @@ void turn_pool::watch() {
     }
     watching_.wait_for(guard, watch_every);
     auto now = steady_clock::now();
+    if (!jobs_.empty() && idle_ > 0)
+      ready_.notify_all();
     while (!jobs_.empty() && idle_ == 0 && alive_ < how_.max_threads &&
            alive_ - blocked(now) < how_.threads)
       start_worker();
