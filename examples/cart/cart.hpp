@@ -24,22 +24,24 @@ inline std::string lines(const std::vector<std::string>& items) {
 inline behavior shop(chat<cart>* ctx) {
   return {
       commands{
-          {"start", [=](const command&) {
-             ctx->reply("Send me things to buy.");
-           }},
-          {"cart", [=](const command&) {
+          {"start",
+           [=](const command&) { ctx->reply("Send me things to buy."); }},
+          {"cart",
+           [=](const command&) {
              ctx->reply(lines(ctx->state.items),
                         buttons{{{"Pay", "pay"}, {"Empty", "empty"}}})
                  .as("cart");
            }},
       },
       callbacks{
-          {"pay", [=](const callback& q) {
+          {"pay",
+           [=](const callback& q) {
              ctx->become("checkout");
              ctx->edit("cart", "Where shall we send it?");
              ctx->answer(q);
            }},
-          {"empty", [=](const callback& q) {
+          {"empty",
+           [=](const callback& q) {
              ctx->state.items.clear();
              ctx->cancel("nudge");
              ctx->edit("cart", "Your cart is empty.");
@@ -47,9 +49,7 @@ inline behavior shop(chat<cart>* ctx) {
            }},
       },
       timers{
-          {"nudge", [=](const timer&) {
-             ctx->reply("Your cart is waiting.");
-           }},
+          {"nudge", [=](const timer&) { ctx->reply("Your cart is waiting."); }},
       },
       [=](const text_message& m) {
         ctx->state.items.push_back(m.text);
@@ -63,7 +63,8 @@ inline behavior shop(chat<cart>* ctx) {
 inline behavior checkout(chat<cart>* ctx) {
   return {
       commands{
-          {"cancel", [=](const command&) {
+          {"cancel",
+           [=](const command&) {
              ctx->become("shop");
              ctx->reply("Then not. Your cart is as it was.");
            }},

@@ -1,3 +1,5 @@
 #include "cart.hpp"
 
-int main(int argc, char** argv) { return cart_bot().run(argc, argv); }
+int main(int argc, char** argv) {
+  return cart_bot().run(argc, argv);
+}

@@ -127,8 +127,7 @@ class chat_base {
   std::uint64_t random(std::uint64_t end);
 
  protected:
-  chat_base(std::string key, std::int64_t id)
-      : key_{std::move(key)}, id_{id} {}
+  chat_base(std::string key, std::int64_t id) : key_{std::move(key)}, id_{id} {}
   ~chat_base() = default;
   /// Notes that the state is to be dropped. Throws outside a turn.
   void note_cleared();

@@ -24,12 +24,12 @@ namespace troupe {
 
 /// Who did it.
 struct person {
-  std::int64_t id = 0;       ///< 0: nobody is named (channels)
+  std::int64_t id = 0;  ///< 0: nobody is named (channels)
   bool is_bot = false;
   std::string first_name;
   std::string last_name;
-  std::string username;      ///< without '@'
-  std::string language;      ///< IETF tag, e.g. "de"
+  std::string username;  ///< without '@'
+  std::string language;  ///< IETF tag, e.g. "de"
 };
 
 /// What every event that came as a Telegram update has.
@@ -47,7 +47,7 @@ struct update_event {
 /// What the events made of a message share.
 struct message_event : update_event {
   std::int64_t chat_id = 0;
-  std::string chat_type;          ///< private, group, supergroup, channel
+  std::string chat_type;  ///< private, group, supergroup, channel
   person from;
   std::int64_t message_id = 0;
   std::int64_t thread_id = 0;     ///< of a forum topic; 0: none
@@ -74,7 +74,7 @@ struct edited_message : message_event {};
 /// answered (`ctx->answer(q)`), at most for 150 s.
 /// The same press (person, message, data) within 2 s arrives once.
 struct callback : update_event {
-  std::string id;                 ///< of the query
+  std::string id;  ///< of the query
   std::string data;
   person from;
   std::int64_t chat_id = 0;       ///< 0 for a button of an inline message
@@ -87,8 +87,8 @@ struct callback : update_event {
 struct member_update : update_event {
   std::int64_t chat_id = 0;
   std::string chat_type;
-  person from;              ///< who changed it
-  std::string old_status;   ///< member, kicked, left, administrator, ...
+  person from;             ///< who changed it
+  std::string old_status;  ///< member, kicked, left, administrator, ...
   std::string new_status;
 };
 

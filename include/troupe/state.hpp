@@ -77,20 +77,21 @@ concept described_enum =
     std::is_enum_v<T> && boost::describe::has_describe_enumerators<T>::value;
 
 template <class T>
-concept number =
-    (std::integral<T> && !std::same_as<T, bool> && !std::same_as<T, char> &&
-     !std::same_as<T, wchar_t> && !std::same_as<T, char8_t> &&
-     !std::same_as<T, char16_t> && !std::same_as<T, char32_t>) ||
-    std::same_as<T, float> || std::same_as<T, double>;
+concept number = (std::integral<T> && !std::same_as<T, bool> &&
+                  !std::same_as<T, char> && !std::same_as<T, wchar_t> &&
+                  !std::same_as<T, char8_t> && !std::same_as<T, char16_t> &&
+                  !std::same_as<T, char32_t>) ||
+                 std::same_as<T, float> || std::same_as<T, double>;
 
 template <class T>
 concept map_like = requires {
   typename T::mapped_type;
-} && std::same_as<typename T::key_type, std::string>;
+}
+&&std::same_as<typename T::key_type, std::string>;
 
 template <class T>
 concept sequence = !std::same_as<T, std::string> && !map_like<T> &&
-    requires(T& x, typename T::value_type y) {
+                   requires(T & x, typename T::value_type y) {
   x.begin();
   x.clear();
   x.insert(x.end(), std::move(y));
@@ -113,12 +114,13 @@ template <class T>
 inline constexpr bool is_instant = false;
 template <class D>
 inline constexpr bool is_instant<std::chrono::sys_time<D>> =
-    std::ratio_greater_equal_v<typename D::period, std::milli> &&
-    std::integral<typename D::rep>;
+    std::ratio_greater_equal_v<typename D::period, std::milli>&&
+        std::integral<typename D::rep>;
 
 template <class T>
-using members_of = boost::describe::describe_members<
-    T, boost::describe::mod_any_access | boost::describe::mod_inherited>;
+using members_of =
+    boost::describe::describe_members<T, boost::describe::mod_any_access |
+                                             boost::describe::mod_inherited>;
 
 template <class T>
 constexpr bool stateless() {
@@ -133,10 +135,10 @@ constexpr bool usable_state() {
 template <class T>
 inline constexpr bool no_json_form = false;
 
-#define TROUPE_NO_JSON_FORM(T)                                               \
-  static_assert(no_json_form<T>,                                             \
-                "a member of your state has a type without a JSON form: "    \
-                "describe it with BOOST_DESCRIBE_STRUCT or "                 \
+#define TROUPE_NO_JSON_FORM(T)                                            \
+  static_assert(no_json_form<T>,                                          \
+                "a member of your state has a type without a JSON form: " \
+                "describe it with BOOST_DESCRIBE_STRUCT or "              \
                 "BOOST_DESCRIBE_ENUM, or see the table in troupe/state.hpp")
 
 // -- writing ------------------------------------------------------------------
@@ -378,8 +380,8 @@ bool same_known(const boost::json::value& a, const boost::json::value& b) {
       return false;
     bool same = true;
     boost::mp11::mp_for_each<members_of<T>>([&](auto d) {
-      using member = std::remove_cvref_t<
-          decltype(std::declval<T&>().*d.pointer)>;
+      using member =
+          std::remove_cvref_t<decltype(std::declval<T&>().*d.pointer)>;
       const auto* x = a.get_object().if_contains(d.name);
       const auto* y = b.get_object().if_contains(d.name);
       same = same && x && y && same_known<member>(*x, *y);
@@ -449,8 +451,8 @@ void keep_unknown(boost::json::value& fresh, const boost::json::value& old) {
       return;
     auto rest = old.get_object();
     boost::mp11::mp_for_each<members_of<T>>([&](auto d) {
-      using member = std::remove_cvref_t<
-          decltype(std::declval<T&>().*d.pointer)>;
+      using member =
+          std::remove_cvref_t<decltype(std::declval<T&>().*d.pointer)>;
       if (const auto* x = rest.if_contains(d.name)) {
         keep_unknown<member>(fresh.get_object()[d.name], *x);
         rest.erase(d.name);

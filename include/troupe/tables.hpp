@@ -14,7 +14,6 @@ namespace troupe {
 
 namespace detail {
 
-
 /// Telegram shows commands in lower case, people write them as they like.
 bool same_name(std::string_view entry, const command& c) noexcept;
 inline bool same_name(std::string_view entry, const callback& q) noexcept {

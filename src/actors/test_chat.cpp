@@ -55,11 +55,16 @@ std::size_t command_length(std::string_view text) {
 
 const char* ending(turn_result::end how) {
   switch (how) {
-    case turn_result::end::done: return "done";
-    case turn_result::end::unhandled: return "unhandled";
-    case turn_result::end::stale: return "stale";
-    case turn_result::end::repeated: return "repeated";
-    case turn_result::end::threw: return "threw";
+    case turn_result::end::done:
+      return "done";
+    case turn_result::end::unhandled:
+      return "unhandled";
+    case turn_result::end::stale:
+      return "stale";
+    case turn_result::end::repeated:
+      return "repeated";
+    case turn_result::end::threw:
+      return "threw";
   }
   return "unknown";
 }
@@ -113,8 +118,8 @@ void test_bench::text(std::string_view text) {
   message.as_object()["text"] = json::string_view{text};
   message.as_object()["from"] = person_json();
   if (auto n = command_length(text))
-    message.as_object()["entities"] = json::array{
-        {{"type", "bot_command"}, {"offset", 0}, {"length", n}}};
+    message.as_object()["entities"] =
+        json::array{{{"type", "bot_command"}, {"offset", 0}, {"length", n}}};
   update(text_of(json::object{{"message", std::move(message)}}), {});
 }
 
@@ -167,9 +172,8 @@ void test_bench::send_press(const pressed& what) {
 void test_bench::notice(std::string_view text, std::string_view from) {
   turn_event e;
   e.from = turn_event::source::notice;
-  e.body = std::make_shared<const std::string>(
-      text_of(json::object{{"from", json::string_view{from}},
-                           {"text", json::string_view{text}}}));
+  e.body = std::make_shared<const std::string>(text_of(json::object{
+      {"from", json::string_view{from}}, {"text", json::string_view{text}}}));
   accept(std::move(e));
   settle_down();
 }
@@ -194,9 +198,8 @@ void test_bench::update(std::string_view text,
 }
 
 json::value test_bench::message_json(std::int64_t id) const {
-  return json::object{{"message_id", id},
-                      {"date", now_ms_ / 1000},
-                      {"chat", chat_json()}};
+  return json::object{
+      {"message_id", id}, {"date", now_ms_ / 1000}, {"chat", chat_json()}};
 }
 
 json::value test_bench::chat_json() const {
@@ -263,7 +266,9 @@ void test_bench::refuse_next(int code, std::string description) {
   faults_.push_back({false, code, std::move(description)});
 }
 
-void test_bench::lose_next() { faults_.push_back({true, 0, {}}); }
+void test_bench::lose_next() {
+  faults_.push_back({true, 0, {}});
+}
 
 std::chrono::sys_time<std::chrono::milliseconds> test_bench::now()
     const noexcept {
@@ -285,8 +290,9 @@ void test_bench::accept(turn_event event) {
 void test_bench::settle_down() {
   for (int n = 0; !journal_.empty(); ++n) {
     if (n == most_turns)
-      throw std::runtime_error{"the chat never comes to rest: every event "
-                               "makes another"};
+      throw std::runtime_error{
+          "the chat never comes to rest: every event "
+          "makes another"};
     auto event = std::move(journal_.front());
     journal_.pop_front();
     turn(event);
@@ -331,8 +337,8 @@ void test_bench::commit(effects&& wanted) {
       continue;
     turn_event e;
     e.from = turn_event::source::notice;
-    e.body = std::make_shared<const std::string>(text_of(json::object{
-        {"from", std::to_string(chat_)}, {"text", n.text}}));
+    e.body = std::make_shared<const std::string>(text_of(
+        json::object{{"from", std::to_string(chat_)}, {"text", n.text}}));
     accept(std::move(e));
   }
   for (const auto& call : wanted.calls)

@@ -43,7 +43,9 @@ void check_room(std::size_t used, const char* what) {
     throw std::length_error{std::string{"a turn wants over 10000 "} + what};
 }
 
-std::string digits(std::int64_t n) { return std::to_string(n); }
+std::string digits(std::int64_t n) {
+  return std::to_string(n);
+}
 
 std::string quoted(std::string_view text) {
   std::string out;
@@ -73,7 +75,9 @@ turn_context::turn_context(chat_base& of, const plan& with,
 turn_scope::turn_scope(turn_context* turn) noexcept : before_{current_turn} {
   current_turn = turn;
 }
-turn_scope::~turn_scope() { current_turn = before_; }
+turn_scope::~turn_scope() {
+  current_turn = before_;
+}
 
 void draft::set(std::string_view name, std::string json) {
   for (auto& p : parameters)
@@ -140,8 +144,9 @@ namespace {
 detail::draft& draft_of(std::uint64_t turn, std::size_t index) {
   auto* current = detail::current_turn;
   if (!current || current->serial != turn)
-    throw std::logic_error{"a call can be refined only in the turn that made "
-                           "it"};
+    throw std::logic_error{
+        "a call can be refined only in the turn that made "
+        "it"};
   return current->calls[index];
 }
 
@@ -187,7 +192,8 @@ outgoing outgoing::to(std::int64_t chat) {
   auto& d = draft_of(turn_, index_);
   if (d.bound || (!d.chat && !d.find("chat_id")))
     throw std::logic_error{d.method + " can't go to another chat"};
-  std::erase_if(d.parameters, [](const auto& p) { return p.first == "chat_id"; });
+  std::erase_if(d.parameters,
+                [](const auto& p) { return p.first == "chat_id"; });
   d.chat = chat;
   return *this;
 }
@@ -271,8 +277,7 @@ outgoing chat_base::call(std::string_view method,
   return {turn.serial, turn.calls.size() - 1};
 }
 
-void chat_base::schedule(std::string_view name,
-                         std::chrono::milliseconds delay,
+void chat_base::schedule(std::string_view name, std::chrono::milliseconds delay,
                          const json::value& body) {
   auto now = detail::turn_of(this, "schedule").scene.now_ms;
   constexpr auto most = std::numeric_limits<std::int64_t>::max();

@@ -41,7 +41,7 @@ struct turn_context {
   const plan& shared;
   const turn_event& event;
   const turn_scene& scene;
-  std::uint64_t serial;         ///< of this turn in this process
+  std::uint64_t serial;  ///< of this turn in this process
   std::uint64_t random_state;
   std::vector<draft> calls;
   std::vector<wanted_timer> timers;

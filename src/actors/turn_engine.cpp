@@ -124,8 +124,7 @@ bool offer_update(offers& offer, const facts& f, const turn_event& what,
   return taken || offer(raw_of(f, what));
 }
 
-bool offer_outcome(offers& offer, const turn_event& what,
-                   turn_result& result) {
+bool offer_outcome(offers& offer, const turn_event& what, turn_result& result) {
   auto o = outcome_of(what);
   result.kind = o.ok ? "sent" : "failed";
   return o.ok ? offer(std::move(o.good)) : offer(std::move(o.bad));
@@ -164,8 +163,8 @@ void engine::load(std::string_view state, std::string_view mode,
   std::vector<press> presses;
   if (!memo.empty()) {
     auto v = parse_exact(memo);
-    const auto* list = v.is_object() ? v.get_object().if_contains("presses")
-                                     : nullptr;
+    const auto* list =
+        v.is_object() ? v.get_object().if_contains("presses") : nullptr;
     if (!list || !list->is_array())
       throw std::runtime_error{"the chat's memo is not ours"};
     for (const auto& p : list->get_array()) {
@@ -192,8 +191,10 @@ void engine::load(std::string_view state, std::string_view mode,
     dump(last, base);
   }
   last_ = std::move(last);
-  unknown_ = std::move(base);
-  presses_ = std::move(presses);
+  if (extras_ || base || !presses.empty()) {
+    more().unknown = std::move(base);
+    more().presses = std::move(presses);
+  }
   mode_ = static_cast<std::uint16_t>(n);
   expires_ms_ = 0;
   torn_ = false;
@@ -224,10 +225,16 @@ void engine::restore() {
   torn_ = false;
 }
 
+engine::extras& engine::more() {
+  if (!extras_)
+    extras_ = std::make_unique<extras>();
+  return *extras_;
+}
+
 behavior& engine::handlers() {
-  if (made_.size() < shared().modes.size())
-    made_.resize(shared().modes.size());
-  auto& made = made_[mode_];
+  if (mode_ > 0 && more().made.size() < mode_)
+    more().made.resize(mode_);
+  auto& made = mode_ > 0 ? more().made[mode_ - 1u] : first_;
   if (!made) {
     turn_scope none{nullptr};
     made = make(mode_);
@@ -244,14 +251,15 @@ behavior& engine::handlers() {
 turn_result engine::run(const turn_event& what, const turn_scene& scene) {
   turn_result result;
   // What a turn changes besides the state, for the way back.
-  auto presses = presses_;
+  auto presses = extras_ ? extras_->presses : std::vector<press>{};
   auto mode = mode_;
   auto expires = expires_ms_;
   auto fail = [&](std::string why) {
     result.how = turn_result::end::threw;
     result.error = std::move(why);
     result.wanted = {};
-    presses_ = std::move(presses);
+    if (extras_)
+      extras_->presses = std::move(presses);
     mode_ = mode;
     expires_ms_ = expires;
     try {
@@ -284,8 +292,8 @@ void engine::attempt(const turn_event& what, const turn_scene& scene,
     return;
   }
   finish(turn, result.wanted);
-  auto next = turn.next_mode ? static_cast<std::uint16_t>(*turn.next_mode)
-                             : mode_;
+  auto next =
+      turn.next_mode ? static_cast<std::uint16_t>(*turn.next_mode) : mode_;
   if (next != mode)
     result.wanted.mode = shared().modes[next].name;
   mode_ = next;
@@ -303,21 +311,22 @@ void engine::expire(turn_context& turn) {
 
 bool engine::repeated(const turn_event& what, std::uint64_t pressed,
                       turn_result& result) {
-  for (const auto& p : presses_)
+  auto& presses = more().presses;
+  for (const auto& p : presses)
     if (p.what == pressed && what.accepted_ms < p.at_ms + same_press_ms &&
         what.accepted_ms > p.at_ms - same_press_ms) {
       result.how = turn_result::end::repeated;
       return true;
     }
-  std::erase_if(presses_, [&](const auto& p) {
+  std::erase_if(presses, [&](const auto& p) {
     return p.what == pressed || p.at_ms + same_press_ms <= what.accepted_ms;
   });
-  if (presses_.size() == most_presses)
-    presses_.erase(presses_.begin());
-  presses_.push_back({pressed, what.accepted_ms});
+  if (presses.size() == most_presses)
+    presses.erase(presses.begin());
+  presses.push_back({pressed, what.accepted_ms});
   std::string memo = "{\"presses\":[";
-  for (const auto& p : presses_) {
-    memo += &p == presses_.data() ? "[" : ",[";
+  for (const auto& p : presses) {
+    memo += &p == presses.data() ? "[" : ",[";
     write_unsigned(memo, p.what);
     memo.push_back(',');
     write_signed(memo, p.at_ms);
@@ -394,8 +403,8 @@ void engine::finish_state(bool cleared, effects& wanted) {
   }
   thread_local std::string text;
   std::unique_ptr<json::value> base;
-  if (unknown_ && !cleared)
-    base = std::make_unique<json::value>(*unknown_);
+  if (extras_ && extras_->unknown && !cleared)
+    base = std::make_unique<json::value>(*extras_->unknown);
   dump(text, base);
   // Without a record, and after clear(), an untouched state is none.
   if ((last_.empty() || cleared) && text == untouched()) {
@@ -407,7 +416,8 @@ void engine::finish_state(bool cleared, effects& wanted) {
     last_ = text;
     last_.shrink_to_fit();
   }
-  unknown_ = std::move(base);
+  if (extras_)
+    extras_->unknown = std::move(base);
 }
 
 void engine::finish_expiry(const turn_scene& scene, effects& wanted) {

@@ -39,14 +39,20 @@ void append_number(std::string& out, T x) {
 
 const char* kind_name(const json::value& v) {
   switch (v.kind()) {
-    case json::kind::null: return "null";
-    case json::kind::bool_: return "a boolean";
+    case json::kind::null:
+      return "null";
+    case json::kind::bool_:
+      return "a boolean";
     case json::kind::int64:
     case json::kind::uint64:
-    case json::kind::double_: return "a number";
-    case json::kind::string: return "a string";
-    case json::kind::array: return "an array";
-    case json::kind::object: return "an object";
+    case json::kind::double_:
+      return "a number";
+    case json::kind::string:
+      return "a string";
+    case json::kind::array:
+      return "an array";
+    case json::kind::object:
+      return "an object";
   }
   return "unknown";
 }
@@ -167,7 +173,9 @@ void write_text(std::string& out, std::string_view text, const path& at) {
     throw_bad(at, "is not UTF-8");
 }
 
-void write_signed(std::string& out, std::int64_t x) { append_number(out, x); }
+void write_signed(std::string& out, std::int64_t x) {
+  append_number(out, x);
+}
 void write_unsigned(std::string& out, std::uint64_t x) {
   append_number(out, x);
 }
@@ -257,8 +265,8 @@ std::uint64_t read_unsigned(const json::value& v, std::uint64_t most,
     wrong_type(at, "a whole number", v);
   if (v.is_int64() && v.get_int64() < 0)
     throw_bad(at, "is out of range");
-  auto x = v.is_int64() ? static_cast<std::uint64_t>(v.get_int64())
-                        : v.get_uint64();
+  auto x =
+      v.is_int64() ? static_cast<std::uint64_t>(v.get_int64()) : v.get_uint64();
   if (x > most)
     throw_bad(at, "is out of range");
   return x;
@@ -318,8 +326,8 @@ json::value parse_exact(std::string_view text) {
   if (!ec && used < text.size())
     ec = json::make_error_code(json::error::extra_data);
   if (ec)
-    throw std::runtime_error{"not JSON at byte " + std::to_string(used) +
-                             ": " + ec.message()};
+    throw std::runtime_error{"not JSON at byte " + std::to_string(used) + ": " +
+                             ec.message()};
   return parser.handler().stack.release();
 }
 

@@ -108,10 +108,9 @@ static_assert(std::ranges::is_sorted(own_chat));
 
 // These name a message by chat and number, or else by `inline_message_id`.
 constexpr std::array<std::string_view, 8> own_unless_inline{
-    "editmessagecaption",    "editmessagelivelocation",
-    "editmessagemedia",      "editmessagereplymarkup",
-    "editmessagetext",       "getgamehighscores",
-    "setgamescore",          "stopmessagelivelocation",
+    "editmessagecaption",     "editmessagelivelocation", "editmessagemedia",
+    "editmessagereplymarkup", "editmessagetext",         "getgamehighscores",
+    "setgamescore",           "stopmessagelivelocation",
 };
 static_assert(std::ranges::is_sorted(own_unless_inline));
 

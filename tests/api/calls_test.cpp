@@ -167,8 +167,9 @@ TEST_CASE("what makes no sense is refused where it is written") {
         "a label must not be empty");
   CHECK(error_of([](plain& c) { c.call("../getMe"); }) ==
         "\"../getMe\" is not the name of a method");
-  CHECK(error_of([](plain& c) { c.call("getMe", {1, 2}); }) ==
-        "the parameters of getMe must be an object");
+  CHECK(error_of([](plain& c) {
+          c.call("getMe", {1, 2});
+        }) == "the parameters of getMe must be an object");
   CHECK(error_of([](plain& c) { c.schedule("", 1h); }) ==
         "a timer needs a name");
   CHECK(error_of([](plain& c) { c.notify(0, "x"); }) ==
@@ -203,8 +204,7 @@ TEST_CASE("of one timer's settings in a turn the last one counts") {
   CHECK(r.wanted.timers[0].body.empty());
   CHECK(r.wanted.timers[1].name == "c");
   CHECK(r.wanted.timers[1].due_ms == now);
-  CHECK(r.wanted.timers[2].due_ms ==
-        std::numeric_limits<std::int64_t>::max());
+  CHECK(r.wanted.timers[2].due_ms == std::numeric_limits<std::int64_t>::max());
   CHECK(r.wanted.timers[3].due_ms == now + 1'000);
   CHECK(r.wanted.timers[3].body == "17");
   CHECK(r.wanted.cancelled == std::vector<std::string>{"b"});
@@ -220,9 +220,7 @@ TEST_CASE("a turn can't want more than one commit can hold") {
 }
 
 TEST_CASE("a bot is refused before it runs if it can't work") {
-  auto make = [](plain*) -> behavior {
-    return {[](const text_message&) {}};
-  };
+  auto make = [](plain*) -> behavior { return {[](const text_message&) {}}; };
   using b = bot<std::monostate>;
   CHECK_THROWS_AS(b{}.share(), std::logic_error);
   CHECK_THROWS_AS(b{}.mode("", make), std::logic_error);

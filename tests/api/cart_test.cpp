@@ -67,7 +67,9 @@ TEST_CASE("a cart that nobody touches for 30 days is gone") {
   c.command("cart");
   c.press("pay");
   SECTION("in a living chat") {}
-  SECTION("in a chat that sleeps") { c.restart(); }
+  SECTION("in a chat that sleeps") {
+    c.restart();
+  }
   c.advance(24h);
   SECTION("after its reminder's 30 days") {
     c.advance(30 * 24h);

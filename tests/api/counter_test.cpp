@@ -14,9 +14,10 @@ TEST_CASE("the counter numbers every text from 1, commands included") {
   c.text("hi");
   c.command("start");
   c.text("text=\"quoted\" \xf0\x9f\x9b\x92\nline");
-  CHECK(c.sent() ==
-        lines_t{"sendMessage: n=1 text=hi", "sendMessage: n=2 text=/start",
-                "sendMessage: n=3 text=text=\"quoted\" \xf0\x9f\x9b\x92\nline"});
+  CHECK(
+      c.sent() ==
+      lines_t{"sendMessage: n=1 text=hi", "sendMessage: n=2 text=/start",
+              "sendMessage: n=3 text=text=\"quoted\" \xf0\x9f\x9b\x92\nline"});
   CHECK(c.dead_letters().empty());
 }
 

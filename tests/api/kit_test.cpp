@@ -24,11 +24,12 @@ behavior keeping(chat<log_book>* ctx) {
   };
   return {
       callbacks{
-          {"b", [=](const callback& q) { note("pressed by " +
-                                              q.from.first_name); }},
+          {"b",
+           [=](const callback& q) { note("pressed by " + q.from.first_name); }},
       },
       timers{
-          {"tick", [=](const timer& t) {
+          {"tick",
+           [=](const timer& t) {
              note("tick " + std::to_string(t.body.as_int64()));
              if (t.body.as_int64() < 3)
                ctx->schedule("tick", 1h, t.body.as_int64() + 1);
@@ -212,13 +213,13 @@ TEST_CASE("any update can be given, and one that waited too long is stale") {
 }
 
 TEST_CASE("a group's chat has the group's id, and its people their own") {
-  test_chat<std::monostate> c{[](chat<std::monostate>* ctx) -> behavior {
-                                return {[=](const text_message& m) {
-                                  ctx->reply(std::to_string(m.from.id) + " in " +
-                                             m.chat_type);
-                                }};
-                              },
-                              -1001234567890};
+  test_chat<std::monostate> c{
+      [](chat<std::monostate>* ctx) -> behavior {
+        return {[=](const text_message& m) {
+          ctx->reply(std::to_string(m.from.id) + " in " + m.chat_type);
+        }};
+      },
+      -1001234567890};
   c.text("x");
   CHECK(c.sent() == texts{"sendMessage: 1 in supergroup"});
   CHECK(c.calls()[0].at("parameters").at("chat_id").as_int64() ==

@@ -2,14 +2,34 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <troupe/bot.hpp>
 #include <utility>
+#include <vector>
 
 namespace troupe::probe {
 
 using end = detail::turn_result::end;
+
+/// A state to try things on.
+struct tally {
+  int n = 0;
+  std::vector<std::string> seen;
+};
+BOOST_DESCRIBE_STRUCT(tally, (), (n, seen))
+
+/// What a behaviour saw, in order.
+using trace = std::shared_ptr<std::vector<std::string>>;
+
+inline trace new_trace() {
+  return std::make_shared<std::vector<std::string>>();
+}
+
+inline bot<tally> only(std::function<behavior(chat<tally>*)> make) {
+  return bot<tally>{std::move(make)};
+}
 
 /// One chat as the runtime sees it, without the kit.
 struct seam {
@@ -51,7 +71,8 @@ struct seam {
                 std::to_string(chat) + R"(,"type":")" + type +
                 R"("},"from":{"id":42,"is_bot":false,"first_name":"Ann",)"
                 R"("last_name":"Lee","username":"ann","language_code":"de"},)"
-                R"("text":")" + text + '"';
+                R"("text":")" +
+                text + '"';
     if (text.starts_with('/'))
       json += R"(,"entities":[{"type":"bot_command","offset":0,"length":)" +
               std::to_string(std::min(text.find(' '), text.size())) + "}]";
@@ -66,7 +87,8 @@ struct seam {
         R"(,"is_bot":false,"first_name":"A"},"message":{"message_id":)" +
         std::to_string(message) +
         R"(,"date":1,"chat":{"id":42,"type":"private"}},)"
-        R"("chat_instance":"c","data":")" + data + R"("}})");
+        R"("chat_instance":"c","data":")" +
+        data + R"("}})");
   }
 };
 

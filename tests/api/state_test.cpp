@@ -62,9 +62,8 @@ struct everything : base {
   friend bool operator==(const everything&, const everything&) = default;
 };
 BOOST_DESCRIBE_STRUCT(everything, (base),
-                      (text, tiny, huge, real, less, paint, maybe, items,
-                       flags, bits, names, pair, by_name, counts, wait, since,
-                       free))
+                      (text, tiny, huge, real, less, paint, maybe, items, flags,
+                       bits, names, pair, by_name, counts, wait, since, free))
 
 struct holder {
   std::vector<item> items;
@@ -83,8 +82,8 @@ std::string error_of(const std::string& text) {
   return "no error";
 }
 
-std::string kept(const std::string& text,
-                 void (*change)(holder&) = [](holder&) {}) {
+std::string kept(
+    const std::string& text, void (*change)(holder&) = [](holder&) {}) {
   auto old = troupe::detail::parse_exact(text);
   auto h = from_json<holder>(text);
   change(h);
@@ -157,9 +156,8 @@ TEST_CASE("a member of the wrong type is an error that names it") {
         "state.old must be a boolean, not a number");
   CHECK(error_of<everything>(R"({"items":{}})") ==
         "state.items must be an array, not an object");
-  CHECK(error_of<everything>("[]") ==
-        "state must be an object, not an array");
-  CHECK(error_of<everything>("{") .substr(0, 8) == "not JSON");
+  CHECK(error_of<everything>("[]") == "state must be an object, not an array");
+  CHECK(error_of<everything>("{").substr(0, 8) == "not JSON");
   CHECK(error_of<everything>("{} x").substr(0, 8) == "not JSON");
   CHECK(error_of<everything>(R"({"real":1e999})").substr(0, 8) == "not JSON");
 }
@@ -169,8 +167,7 @@ TEST_CASE("a number out of its range is an error that names it") {
         "state.tiny is out of range");
   CHECK(error_of<everything>(R"({"tiny":-129})") ==
         "state.tiny is out of range");
-  CHECK(error_of<everything>(R"({"huge":-1})") ==
-        "state.huge is out of range");
+  CHECK(error_of<everything>(R"({"huge":-1})") == "state.huge is out of range");
   CHECK(error_of<everything>(R"({"items":[{"price":2147483648}]})") ==
         "state.items[0].price is out of range");
   CHECK(error_of<everything>(R"({"less":1e300})") ==
@@ -231,12 +228,13 @@ TEST_CASE("unknown members of elements stay with their element") {
         R"([{"name":"c","price":3,"x":3},)"
         R"({"name":"b","price":2,"x":2},)"
         R"({"name":"a","price":1,"x":1}])");
-  CHECK(kept(old, [](holder& h) {
-          h.items.erase(h.items.begin());
-          h.items.push_back({"d", 4});
-        }) == R"([{"name":"b","price":2,"x":2},)"
-              R"({"name":"c","price":3,"x":3},)"
-              R"({"name":"d","price":4}])");
+  CHECK(kept(old,
+             [](holder& h) {
+               h.items.erase(h.items.begin());
+               h.items.push_back({"d", 4});
+             }) == R"([{"name":"b","price":2,"x":2},)"
+                   R"({"name":"c","price":3,"x":3},)"
+                   R"({"name":"d","price":4}])");
 }
 
 TEST_CASE("unknown members survive turns and restarts") {
@@ -258,7 +256,8 @@ TEST_CASE("unknown members survive turns and restarts") {
     detail::turn_event e;
     e.body = std::make_shared<const std::string>(
         R"({"update_id":1,"message":{"message_id":1,"date":1,"chat":{"id":42,)"
-        R"("type":"private"},"text":")" + text + R"("}})");
+        R"("type":"private"},"text":")" +
+        text + R"("}})");
     auto r = live->run(e, {});
     REQUIRE(r.how == detail::turn_result::end::done);
     return r.wanted.state.value_or("unchanged");

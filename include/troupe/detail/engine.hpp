@@ -74,13 +74,20 @@ class engine : public live_chat {
   void dump(std::string& text, std::unique_ptr<boost::json::value>& base) const;
   behavior& handlers();
 
-  std::string last_;    ///< the state as last read or committed; empty: none
-  std::unique_ptr<boost::json::value> unknown_;  ///< if it has such members
-  std::vector<behavior> made_;    ///< by mode
-  std::vector<press> presses_;    ///< of the last two seconds
-  std::int64_t expires_ms_ = 0;   ///< 0: not known, or never
+  /// What few chats have: there are a million of them.
+  struct extras {
+    std::unique_ptr<boost::json::value> unknown;  ///< members, in the state
+    std::vector<press> presses;                   ///< of the last two seconds
+    std::vector<behavior> made;  ///< of the second mode and those after it
+  };
+  extras& more();
+
+  std::string last_;  ///< the state as last read or committed; empty: none
+  behavior first_;    ///< of the first mode, once it is needed
+  std::unique_ptr<extras> extras_;
+  std::int64_t expires_ms_ = 0;  ///< 0: not known, or never
   std::uint16_t mode_ = 0;
-  bool torn_ = false;             ///< `restore` failed: try it again
+  bool torn_ = false;  ///< `restore` failed: try it again
 };
 
 template <class State>

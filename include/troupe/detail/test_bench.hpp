@@ -68,8 +68,7 @@ class test_bench {
   void turn(const turn_event& event);
   void commit(effects&& wanted);
   void settle(const wanted_call& call);
-  std::optional<fault> fault_of(const wanted_call& call,
-                                std::int64_t& message);
+  std::optional<fault> fault_of(const wanted_call& call, std::int64_t& message);
   void remember(const wanted_call& call, const boost::json::object& body,
                 std::int64_t message);
   void report(const wanted_call& call, const boost::json::object& body,

@@ -18,31 +18,31 @@ struct turn_event {
 
   source from = source::update;
   std::shared_ptr<const std::string> body;  ///< never null
-  std::string name;                ///< of the timer
-  std::int64_t accepted_ms = 0;    ///< wall time of acceptance
+  std::string name;                         ///< of the timer
+  std::int64_t accepted_ms = 0;             ///< wall time of acceptance
 };
 
 /// All that a turn may depend on besides its event and its record, so that a
 /// rerun gives the same result.
 struct turn_scene {
-  std::int64_t now_ms = 0;   ///< wall time of this attempt
-  std::uint64_t seed = 0;    ///< derived from the event: same at every attempt
+  std::int64_t now_ms = 0;  ///< wall time of this attempt
+  std::uint64_t seed = 0;   ///< derived from the event: same at every attempt
   /// For "/start@name"; empty: not known, then any name is ours.
   std::string_view bot_username = {};
 };
 
 struct wanted_call {
   std::string method;
-  std::string body;             ///< parameters, a JSON object
-  std::string label;            ///< `.as(...)`, or empty
-  std::string target;           ///< edits: the label they edit, or empty
+  std::string body;    ///< parameters, a JSON object
+  std::string label;   ///< `.as(...)`, or empty
+  std::string target;  ///< edits: the label they edit, or empty
   bool at_most_once = false;
-  bool reply = false;           ///< answers the update of its own chat
+  bool reply = false;  ///< answers the update of its own chat
 };
 
 struct wanted_timer {
   std::string name;
-  std::int64_t due_ms = 0;      ///< wall time
+  std::int64_t due_ms = 0;  ///< wall time
   std::string body;
 };
 
@@ -73,7 +73,7 @@ struct turn_result {
     threw,      ///< a handler threw: `error` says what; nothing wanted
   };
   end how = end::done;
-  std::string kind;       ///< for logs: "text_message", "command", "timer", ...
+  std::string kind;  ///< for logs: "text_message", "command", "timer", ...
   std::string error;
   effects wanted;
   /// From my_chat_member and messages of a private chat, for the audience.
