@@ -35,7 +35,8 @@ std::int64_t cpu_of(loop& of) {
 
 template <class T>
 auto must(T made) {
-  if (!made) std::abort();
+  if (!made)
+    std::abort();
   return std::move(*made);
 }
 
@@ -44,7 +45,8 @@ class batch {
  public:
   batch(client& by, int calls, int width) : by_{by}, left_{calls} {
     running_ = width;
-    for (int i = 0; i < width; ++i) next();
+    for (int i = 0; i < width; ++i)
+      next();
   }
   std::int64_t wait() {
     done_.get_future().wait();
@@ -59,9 +61,12 @@ class batch {
     what.headers.add("Content-Type", "application/json");
     what.body.assign(500, 'x');
     by_.send(std::move(what), 30s, [this](auto got) {
-      if (!got) ++failed_;
-      if (--left_ >= running_) return next();
-      if (--running_ == 0) done_.set_value();
+      if (!got)
+        ++failed_;
+      if (--left_ >= running_)
+        return next();
+      if (--running_ == 0)
+        done_.set_value();
     });
   }
 
@@ -76,15 +81,15 @@ void http_post(benchmark::State& state, answering how) {
   const auto width = static_cast<int>(state.range(0));
   constexpr int calls = 20'000;
   loop there, here, worker;
-  auto server = must(server::listen(
-      there, {}, [&](request&& what, responder answer) {
+  auto server =
+      must(server::listen(there, {}, [&](request&& what, responder answer) {
         benchmark::DoNotOptimize(what.body.data());
         response ok;
         ok.body = R"({"ok":true})";
-        if (how == answering::inline_) return answer(std::move(ok));
-        worker.post([answer = std::move(answer), ok = std::move(ok)] {
-          answer(ok);
-        });
+        if (how == answering::inline_)
+          return answer(std::move(ok));
+        worker.post(
+            [answer = std::move(answer), ok = std::move(ok)] { answer(ok); });
       }));
   origin to;
   to.host = "127.0.0.1";
@@ -111,10 +116,16 @@ void http_post(benchmark::State& state, answering how) {
 }
 
 BENCHMARK_CAPTURE(http_post, answered_at_once, answering::inline_)
-    ->Arg(1)->Arg(64)->UseRealTime()->Unit(benchmark::kMillisecond);
+    ->Arg(1)
+    ->Arg(64)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(http_post, answered_by_another_thread,
                   answering::other_thread)
-    ->Arg(1)->Arg(64)->UseRealTime()->Unit(benchmark::kMillisecond);
+    ->Arg(1)
+    ->Arg(64)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
 
 }  // namespace
 

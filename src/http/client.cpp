@@ -1,7 +1,7 @@
 #include "http/client.hpp"
 
-#include <boost/asio/ip/address.hpp>
 #include <algorithm>
+#include <boost/asio/ip/address.hpp>
 #include <utility>
 
 #include "http/client_impl.hpp"
@@ -33,7 +33,9 @@ std::string make_host_field(const origin& to) {
   return to.port == standard ? host : host + ":" + std::to_string(to.port);
 }
 
-mono_time mono_now() { return std::chrono::steady_clock::now(); }
+mono_time mono_now() {
+  return std::chrono::steady_clock::now();
+}
 
 }  // namespace
 
@@ -55,7 +57,8 @@ void client::impl::start() {
 void client::impl::sweep() {
   timer_->expires_after(sweep_every);
   timer_->async_wait([self = shared_from_this()](const error_code& ec) {
-    if (ec || self->closed_) return;
+    if (ec || self->closed_)
+      return;
     const auto at = mono_now();
     while (auto call = self->pool_.expired(at)) {
       self->waiting.fetch_sub(1, std::memory_order_relaxed);
@@ -64,12 +67,14 @@ void client::impl::sweep() {
     }
     // Downwards: who leaves is replaced by the last, which was visited.
     for (auto i = self->links_.size(); i-- > 0;) {
-      if (i >= self->links_.size()) continue;
+      if (i >= self->links_.size())
+        continue;
       const auto each = self->links_[i];
       each->sweep(at);
     }
     self->pump();
-    if (!self->closed_) self->sweep();
+    if (!self->closed_)
+      self->sweep();
   });
 }
 
@@ -90,7 +95,8 @@ void client::impl::enqueue(call_ptr call) {
   }
   const std::lock_guard lock{mutex_};
   inbox_.push_back(std::move(call));
-  if (std::exchange(inbox_posted_, true)) return;
+  if (std::exchange(inbox_posted_, true))
+    return;
   on->post([self = shared_from_this()] { self->take_inbox(); });
 }
 
@@ -116,7 +122,8 @@ void client::impl::take_inbox() {
 void client::impl::pump() {
   while (!closed_) {
     auto act = pool_.next();
-    if (!act) break;
+    if (!act)
+      break;
     if (auto* begin = std::get_if<pool_type::start>(&*act)) {
       waiting.fetch_sub(1, std::memory_order_relaxed);
       in_flight.fetch_add(1, std::memory_order_relaxed);
@@ -142,11 +149,13 @@ void client::impl::open_link() {
 void client::impl::resolve(std::shared_ptr<client_link> link) {
   error_code not_address;
   const auto literal = asio::ip::make_address(to.host, not_address);
-  if (!not_address) return link->connect({tcp::endpoint{literal, to.port}});
+  if (!not_address)
+    return link->connect({tcp::endpoint{literal, to.port}});
   if (!addresses_.empty() && mono_now() < addresses_until_)
     return link->connect(addresses_);
   unresolved_.push_back(std::move(link));
-  if (unresolved_.size() > 1) return;  // one question for all
+  if (unresolved_.size() > 1)
+    return;  // one question for all
   http::resolve(on, to.host, to.port,
                 [weak = weak_from_this()](std::vector<tcp::endpoint> found,
                                           const std::string& why) {
@@ -159,12 +168,12 @@ void client::impl::resolved(std::vector<tcp::endpoint> found,
                             const std::string& why) {
   addresses_ = std::move(found);
   addresses_until_ = mono_now() + addresses_live;
-  if (good_address_) put_first(*good_address_);
+  if (good_address_)
+    put_first(*good_address_);
   const auto list = addresses_;  // a link that fails at once clears ours
   for (const auto& link : std::exchange(unresolved_, {})) {
     if (list.empty())
-      link->fail_open(
-          {errc::unavailable, "resolving " + to.host + ": " + why});
+      link->fail_open({errc::unavailable, "resolving " + to.host + ": " + why});
     else
       link->connect(list);
   }
@@ -173,7 +182,8 @@ void client::impl::resolved(std::vector<tcp::endpoint> found,
 
 void client::impl::put_first(const tcp::endpoint& at) {
   const auto it = std::find(addresses_.begin(), addresses_.end(), at);
-  if (it != addresses_.end()) std::rotate(addresses_.begin(), it, it + 1);
+  if (it != addresses_.end())
+    std::rotate(addresses_.begin(), it, it + 1);
 }
 
 void client::impl::link_opened(client_link& link, const tcp::endpoint& at) {
@@ -194,7 +204,9 @@ void client::impl::link_failed(client_link& link, const error& why) {
   pump();
 }
 
-void client::impl::link_freed(client_link& link) { pool_.freed(&link); }
+void client::impl::link_freed(client_link& link) {
+  pool_.freed(&link);
+}
 
 void client::impl::link_lost_idle(client_link& link) {
   forget(link);
@@ -226,7 +238,8 @@ void client::impl::forget(client_link& link) {
 }
 
 void client::impl::close() {
-  if (std::exchange(closed_, true)) return;
+  if (std::exchange(closed_, true))
+    return;
   const error why{errc::cancelled, where + ": closed"};
   timer_.reset();
   unresolved_.clear();
@@ -248,11 +261,12 @@ void client::impl::close() {
 
 result<std::unique_ptr<client>> client::make(loop& on, origin to,
                                              client_options how) {
-  auto made = std::make_shared<impl>(on.self().next(), std::move(to),
-                                     std::move(how));
+  auto made =
+      std::make_shared<impl>(on.self().next(), std::move(to), std::move(how));
   if (made->to.tls) {
     auto tls = make_client_tls(made->how.ca_file, made->how.verify);
-    if (!tls) return tls.error();
+    if (!tls)
+      return tls.error();
     made->tls.emplace(std::move(*tls));
   }
   made->on->run_and_wait([&] { made->start(); });
@@ -261,7 +275,9 @@ result<std::unique_ptr<client>> client::make(loop& on, origin to,
 
 client::client(std::shared_ptr<impl> p) : impl_{std::move(p)} {}
 
-client::~client() { close(); }
+client::~client() {
+  close();
+}
 
 void client::send(request what, milliseconds timeout, answer done) {
   auto call = std::make_unique<client_call>();

@@ -35,10 +35,10 @@ struct client_options {
   std::size_t max_waiting = 100'000;   ///< calls; over it: `errc::unavailable`
   /// For a connection: DNS, TCP and TLS together, and the wait for a free one.
   milliseconds connect_timeout{10'000};
-  milliseconds idle_timeout{30'000};   ///< a pooled connection is closed after
-  std::size_t max_body = 64 << 20;     ///< bytes of a response
-  std::string ca_file;                 ///< PEM; empty: the system's
-  bool verify = true;                  ///< false only for tests
+  milliseconds idle_timeout{30'000};  ///< a pooled connection is closed after
+  std::size_t max_body = 64 << 20;    ///< bytes of a response
+  std::string ca_file;                ///< PEM; empty: the system's
+  bool verify = true;                 ///< false only for tests
 };
 
 /// An HTTP/1.1 client for one origin, with a keep-alive pool.

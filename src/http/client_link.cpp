@@ -22,7 +22,9 @@ constexpr std::size_t flat_body = 16 * 1024;
 /// one second.
 constexpr std::chrono::seconds one_address{2};
 
-mono_time mono_now() { return std::chrono::steady_clock::now(); }
+mono_time mono_now() {
+  return std::chrono::steady_clock::now();
+}
 
 }  // namespace
 
@@ -33,7 +35,8 @@ client_link::client_link(std::shared_ptr<client::impl> home)
       deadline_{mono_now() + home_->how.connect_timeout} {}
 
 void client_link::connect(std::vector<tcp::endpoint> to) {
-  if (phase_ != phase::resolving) return;
+  if (phase_ != phase::resolving)
+    return;
   phase_ = phase::connecting;
   addresses_ = std::move(to);
   last_error_ = asio::error::host_not_found;
@@ -41,7 +44,8 @@ void client_link::connect(std::vector<tcp::endpoint> to) {
 }
 
 void client_link::fail_open(error why) {
-  if (phase_ == phase::closed) return;
+  if (phase_ == phase::closed)
+    return;
   failure unused;
   shut(unused);
   home_->link_failed(*this, why);
@@ -56,8 +60,8 @@ void client_link::try_next() {
   const auto left = static_cast<int>(addresses_.size() - tried_);
   const auto share = (deadline_ - mono_now()) / left;
   address_deadline_ =
-      mono_now() + (left > 1 ? std::min<mono_time::duration>(share, one_address)
-                             : share);
+      mono_now() +
+      (left > 1 ? std::min<mono_time::duration>(share, one_address) : share);
   io_.close();
   io_.socket().async_connect(
       addresses_[tried_++],
@@ -65,16 +69,20 @@ void client_link::try_next() {
 }
 
 void client_link::on_connected(error_code ec) {
-  if (phase_ != phase::connecting) return;
-  if (!ec) io_.socket().non_blocking(true, ec);
+  if (phase_ != phase::connecting)
+    return;
+  if (!ec)
+    io_.socket().non_blocking(true, ec);
   if (ec) {
-    if (ec == asio::error::operation_aborted) ec = asio::error::timed_out;
+    if (ec == asio::error::operation_aborted)
+      ec = asio::error::timed_out;
     last_error_ = ec;
     return try_next();
   }
   address_deadline_ = mono_time::max();
   io_.socket().set_option(tcp::no_delay{true}, ec);
-  if (home_->tls) return secure();
+  if (home_->tls)
+    return secure();
   ready();
 }
 
@@ -102,8 +110,10 @@ void client_link::secure() {
 }
 
 void client_link::on_secure(error_code ec) {
-  if (phase_ != phase::handshake) return;
-  if (!ec) return ready();
+  if (phase_ != phase::handshake)
+    return;
+  if (!ec)
+    return ready();
   const auto verdict = SSL_get_verify_result(io_.native());
   const std::string why = verdict == X509_V_OK || !home_->how.verify
                               ? ec.message()
@@ -121,12 +131,14 @@ void client_link::ready() {
 void client_link::run(std::unique_ptr<client_call> call) {
   phase_ = phase::busy;
   call_ = std::move(call);
-  if (!call_->retried) call_->deadline = mono_now() + call_->timeout;
+  if (!call_->retried)
+    call_->deadline = mono_now() + call_->timeout;
   deadline_ = call_->deadline;
   reader_.expect(call_->what.method == "HEAD");
   written_ = 0;
   maybe_sent_ = false;
-  for (auto& part : out_) part.clear();
+  for (auto& part : out_)
+    part.clear();
   append_head(out_[0], call_->what, home_->to.prefix, home_->host_field);
   auto& body = call_->what.body;
   if (body.size() <= flat_body)
@@ -139,14 +151,16 @@ void client_link::run(std::unique_ptr<client_call> call) {
 void client_link::write_first() {
   if (!io_.secure()) {
     error_code ec;
-    written_ = io_.write_now({asio::buffer(out_[0]), asio::buffer(out_[1])}, ec);
+    written_ =
+        io_.write_now({asio::buffer(out_[0]), asio::buffer(out_[1])}, ec);
     maybe_sent_ = written_ > 0;
     // The read that is pending learns of it too, and may bring an answer.
     if (ec) {
       write_failed_ = true;
       return;
     }
-    if (written_ == out_[0].size() + out_[1].size()) return;
+    if (written_ == out_[0].size() + out_[1].size())
+      return;
   }
   write_rest();
 }
@@ -160,11 +174,13 @@ void client_link::write_rest() {
                         : asio::buffer(out_[1]) + (written_ - out_[0].size());
   io_.write(rest, [self = shared_from_this()](error_code ec, std::size_t n) {
     self->writing_ = false;
-    if (self->phase_ == phase::closed) return;
+    if (self->phase_ == phase::closed)
+      return;
     self->written_ += n;
     if (ec) {
       self->write_failed_ = true;
-      if (!self->io_.secure() && self->written_ == 0) self->maybe_sent_ = false;
+      if (!self->io_.secure() && self->written_ == 0)
+        self->maybe_sent_ = false;
       return;
     }
     if (self->written_ < self->out_[0].size() + self->out_[1].size())
@@ -173,7 +189,8 @@ void client_link::write_rest() {
 }
 
 void client_link::read() {
-  if (reading_ || phase_ == phase::closed) return;
+  if (reading_ || phase_ == phase::closed)
+    return;
   const auto want = phase_ == phase::busy && reader_.started()
                         ? read_buffer::large
                         : read_buffer::small;
@@ -189,7 +206,8 @@ void client_link::read() {
 }
 
 void client_link::on_read(error_code ec, std::size_t n) {
-  if (phase_ == phase::closed) return;
+  if (phase_ == phase::closed)
+    return;
   if (phase_ == phase::idle) {
     // Closed by the peer, or it talks out of turn: of no use any more.
     failure unused;
@@ -198,12 +216,16 @@ void client_link::on_read(error_code ec, std::size_t n) {
     return;
   }
   buffer_.commit(n);
-  if (n > 0) take_bytes();
-  if (phase_ != phase::busy || !call_) return;
-  if (!ec) return read();
+  if (n > 0)
+    take_bytes();
+  if (phase_ != phase::busy || !call_)
+    return;
+  if (!ec)
+    return read();
   if (ec == asio::error::eof) {
     reader_.feed_end();
-    if (reader_.now() == response_reader::status::done) return complete();
+    if (reader_.now() == response_reader::status::done)
+      return complete();
   }
   give_up(lost(ec), true);
 }
@@ -225,8 +247,8 @@ void client_link::take_bytes() {
 error client_link::lost(const error_code& ec) const {
   const char* when = reader_.started() ? ": in the middle of the answer: "
                                        : ": before an answer: ";
-  const auto why = ec == asio::error::eof ? std::string{"the peer closed"}
-                                          : ec.message();
+  const auto why =
+      ec == asio::error::eof ? std::string{"the peer closed"} : ec.message();
   return {maybe_sent_ ? errc::unknown_outcome : errc::unavailable,
           home_->where + when + why};
 }
@@ -236,15 +258,16 @@ void client_link::complete() {
   const auto self = shared_from_this();
   auto call = std::move(call_);
   auto what = reader_.take();
-  const bool reusable =
-      reader_.keep_alive() && !writing_ && !write_failed_ && buffer_.empty() &&
-      written_ == out_[0].size() + out_[1].size();
+  const bool reusable = reader_.keep_alive() && !writing_ && !write_failed_ &&
+                        buffer_.empty() &&
+                        written_ == out_[0].size() + out_[1].size();
   home->in_flight.fetch_sub(1, std::memory_order_relaxed);
   if (reusable) {
     phase_ = phase::idle;
     reused_ = true;
     deadline_ = mono_now() + home->how.idle_timeout;
-    if (out_[1].capacity() > flat_body) out_[1] = {};
+    if (out_[1].capacity() > flat_body)
+      out_[1] = {};
     home->link_freed(*this);
     read();
   } else {
@@ -269,7 +292,8 @@ void client_link::give_up(error why, bool may_repeat) {
   auto call = shut(ended);
   home->link_lost_busy(*this);
   if (may_repeat && may_retry(end)) {
-    if (call->what.body.empty()) call->what.body = std::move(out_[1]);
+    if (call->what.body.empty())
+      call->what.body = std::move(out_[1]);
     home->again(std::move(call));
   } else {
     client::impl::fail(std::move(call), std::move(why), ended.maybe_sent);
@@ -284,11 +308,12 @@ void client_link::sweep(mono_time at) {
     io_.close();  // ends the attempt, whose handler goes on with the next
     return;
   }
-  if (at < deadline_) return;
+  if (at < deadline_)
+    return;
   switch (phase_) {
     case phase::resolving:
-      return fail_open({errc::timed_out, "resolving " + home_->to.host +
-                                             ": no answer in time"});
+      return fail_open({errc::timed_out,
+                        "resolving " + home_->to.host + ": no answer in time"});
     case phase::connecting:
       return fail_open({errc::timed_out, "connecting to " + home_->where +
                                              ": no answer in time"});
@@ -296,8 +321,8 @@ void client_link::sweep(mono_time at) {
       return fail_open({errc::timed_out,
                         "TLS with " + home_->where + ": no answer in time"});
     case phase::busy:
-      return give_up(
-          {errc::timed_out, home_->where + ": no answer in time"}, false);
+      return give_up({errc::timed_out, home_->where + ": no answer in time"},
+                     false);
     case phase::idle: {
       failure unused;
       shut(unused);
@@ -309,11 +334,13 @@ void client_link::sweep(mono_time at) {
 }
 
 std::unique_ptr<client_call> client_link::shut(failure& why) {
-  if (phase_ == phase::closed) return nullptr;
+  if (phase_ == phase::closed)
+    return nullptr;
   phase_ = phase::closed;
   io_.close();
   why.maybe_sent = maybe_sent_;
-  if (call_) home_->in_flight.fetch_sub(1, std::memory_order_relaxed);
+  if (call_)
+    home_->in_flight.fetch_sub(1, std::memory_order_relaxed);
   return std::move(call_);
 }
 

@@ -11,12 +11,14 @@ namespace {
 template <class Act>
 void with(const responder::exchange& x, Act act) {
   if (x.on->here()) {
-    if (const auto conn = x.to.lock()) act(*conn);
+    if (const auto conn = x.to.lock())
+      act(*conn);
     return;
   }
   // Only the lane may hold the last reference.
   x.on->post([to = x.to, act = std::move(act)]() mutable {
-    if (const auto conn = to.lock()) act(*conn);
+    if (const auto conn = to.lock())
+      act(*conn);
   });
 }
 
@@ -58,9 +60,8 @@ void responder::drop() const {
   auto expected = exchange::state::waiting;
   if (!exchange_->now.compare_exchange_strong(expected, exchange::state::ended))
     return;
-  with(*exchange_, [serial = exchange_->serial](server_connection& c) {
-    c.drop(serial);
-  });
+  with(*exchange_,
+       [serial = exchange_->serial](server_connection& c) { c.drop(serial); });
 }
 
 void responder::start_stream(response header) const {
@@ -85,8 +86,10 @@ bool responder::send_chunk(std::string data) const {
       exchange::state::streaming)
     return false;
   auto& flow = *exchange_->flow;
-  if (flow.gone.load(std::memory_order_acquire)) return false;
-  if (data.empty()) return true;
+  if (flow.gone.load(std::memory_order_acquire))
+    return false;
+  if (data.empty())
+    return true;
   const auto cost = stream_flow::cost(data.size());
   if (flow.unsent.fetch_add(cost, std::memory_order_relaxed) >
       stream_flow::limit) {

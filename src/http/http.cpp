@@ -8,7 +8,8 @@ namespace troupe::http {
 
 std::string_view fields::find(std::string_view name) const noexcept {
   for (const auto& [key, value] : list_)
-    if (iequals(key, name)) return value;
+    if (iequals(key, name))
+      return value;
   return {};
 }
 
@@ -24,7 +25,8 @@ std::string_view request::path() const noexcept {
 
 std::string_view request::query() const noexcept {
   const auto mark = target.find('?');
-  if (mark == std::string::npos) return {};
+  if (mark == std::string::npos)
+    return {};
   return std::string_view{target}.substr(mark + 1);
 }
 

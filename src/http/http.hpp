@@ -31,7 +31,7 @@ struct request {
   std::string target = "/";  ///< path and query, as sent
   fields headers;            ///< without Host, Content-Length, Connection
   std::string body;
-  std::string peer;          ///< server: the caller's address, for logs
+  std::string peer;  ///< server: the caller's address, for logs
 
   /// The target up to '?'.
   std::string_view path() const noexcept;

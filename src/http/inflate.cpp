@@ -17,7 +17,8 @@ constexpr int raw_bits = -15;
 
 /// RFC 1950: method 8, and the first two bytes are a multiple of 31.
 bool has_zlib_header(std::string_view data) {
-  if (data.size() < 2) return false;
+  if (data.size() < 2)
+    return false;
   const auto a = static_cast<unsigned char>(data[0]);
   const auto b = static_cast<unsigned char>(data[1]);
   return (a & 15) == Z_DEFLATED && (a * 256u + b) % 31 == 0;
@@ -28,13 +29,16 @@ struct stream {
   bool open = false;
   explicit stream(int bits) { open = inflateInit2(&z, bits) == Z_OK; }
   ~stream() {
-    if (open) inflateEnd(&z);
+    if (open)
+      inflateEnd(&z);
   }
   stream(const stream&) = delete;
   stream& operator=(const stream&) = delete;
 };
 
-error broken() { return {errc::bad_input, "the compressed body is damaged"}; }
+error broken() {
+  return {errc::bad_input, "the compressed body is damaged"};
+}
 
 }  // namespace
 
@@ -51,7 +55,8 @@ result<std::string> inflate_body(std::string_view coding, std::string_view data,
                    : has_zlib_header(data)     ? zlib_bits
                                                : raw_bits;
   stream in{bits};
-  if (!in.open) return error{errc::unavailable, "no memory to inflate a body"};
+  if (!in.open)
+    return error{errc::unavailable, "no memory to inflate a body"};
   in.z.next_in =
       reinterpret_cast<Bytef*>(const_cast<char*>(data.data()));  // not written
   in.z.avail_in = static_cast<uInt>(data.size());
@@ -68,9 +73,11 @@ result<std::string> inflate_body(std::string_view coding, std::string_view data,
     out.resize(out.size() - in.z.avail_out);
     if (out.size() > max)
       return error{errc::too_large, "the body inflates to over its limit"};
-    if ((state != Z_OK && state != Z_STREAM_END) || stuck) return broken();
+    if ((state != Z_OK && state != Z_STREAM_END) || stuck)
+      return broken();
   }
-  if (in.z.avail_in != 0) return broken();
+  if (in.z.avail_in != 0)
+    return broken();
   return out;
 }
 

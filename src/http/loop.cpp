@@ -35,7 +35,9 @@ lane::~lane() {
   dispose();
 }
 
-bool lane::here() const noexcept { return current_lane == this; }
+bool lane::here() const noexcept {
+  return current_lane == this;
+}
 
 bool lane::in_loop() const noexcept {
   return current_lane != nullptr && current_lane->family_ == family_;
@@ -43,9 +45,11 @@ bool lane::in_loop() const noexcept {
 
 void lane::post(std::function<void()> fn) {
   const std::lock_guard lock{mutex_};
-  if (stopped_) return;  // fn, a parameter, dies after the lock is gone
+  if (stopped_)
+    return;  // fn, a parameter, dies after the lock is gone
   queue_.push_back(std::move(fn));
-  if (scheduled_) return;
+  if (scheduled_)
+    return;
   scheduled_ = true;
   asio::post(*io_, [this] { drain(); });
 }
@@ -64,7 +68,8 @@ void lane::drain() {
 }
 
 void lane::run_and_wait(const std::function<void()>& fn) {
-  if (here()) return fn();
+  if (here())
+    return fn();
   auto done = std::make_shared<std::promise<void>>();
   auto ran = done->get_future();
   post([&fn, done = std::move(done)] {
@@ -85,7 +90,8 @@ void lane::stop() {
     stopped_ = true;
   }
   const std::lock_guard lock{joining_};
-  if (!thread_.joinable()) return;
+  if (!thread_.joinable())
+    return;
   work_.reset();
   io_->stop();
   thread_.join();
@@ -108,22 +114,27 @@ loop::loop(unsigned threads) : impl_{std::make_unique<impl>()} {
 loop::~loop() {
   stop();
   // Two steps: what one lane drops may still refer to another one.
-  for (const auto& each : impl_->lanes) each->dispose();
+  for (const auto& each : impl_->lanes)
+    each->dispose();
 }
 
-void loop::post(std::function<void()> fn) { impl_->first().post(std::move(fn)); }
+void loop::post(std::function<void()> fn) {
+  impl_->first().post(std::move(fn));
+}
 
 void loop::after(milliseconds delay, std::function<void()> fn) {
   impl_->first().post([at = &impl_->first(), delay, fn = std::move(fn)] {
     auto timer = std::make_shared<steady_timer>(at->io(), delay);
     timer->async_wait([timer, fn](const error_code& failed) {
-      if (!failed) fn();
+      if (!failed)
+        fn();
     });
   });
 }
 
 void loop::stop() {
-  for (const auto& each : impl_->lanes) each->stop();
+  for (const auto& each : impl_->lanes)
+    each->stop();
 }
 
 }  // namespace troupe::http

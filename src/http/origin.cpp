@@ -9,7 +9,9 @@ namespace troupe::http {
 
 namespace {
 
-error bad(const char* what) { return {errc::bad_input, what}; }
+error bad(const char* what) {
+  return {errc::bad_input, what};
+}
 
 bool is_host_char(char c) {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
@@ -35,7 +37,8 @@ result<void> read_host(origin& out, std::string_view& authority) {
   const bool literal = authority.starts_with('[');
   if (literal) {
     const auto end = authority.find(']');
-    if (end == authority.npos) return bad("the URL's IPv6 address has no ']'");
+    if (end == authority.npos)
+      return bad("the URL's IPv6 address has no ']'");
     host = authority.substr(1, end - 1);
     authority.remove_prefix(end + 1);
   } else {
@@ -44,7 +47,8 @@ result<void> read_host(origin& out, std::string_view& authority) {
   }
   out.host = host;
   std::transform(host.begin(), host.end(), out.host.begin(), to_lower);
-  if (host.empty() || host.size() > 253) return bad("the URL has no host");
+  if (host.empty() || host.size() > 253)
+    return bad("the URL has no host");
   if (!std::all_of(out.host.begin(), out.host.end(),
                    literal ? is_address_char : is_host_char))
     return bad("the URL's host has characters that no host name has");
@@ -53,8 +57,10 @@ result<void> read_host(origin& out, std::string_view& authority) {
 
 result<void> read_port(origin& out, std::string_view text) {
   out.port = out.tls ? 443 : 80;
-  if (text.empty()) return {};
-  if (text.front() != ':') return bad("the URL has no ':' before its port");
+  if (text.empty())
+    return {};
+  if (text.front() != ':')
+    return bad("the URL has no ':' before its port");
   text.remove_prefix(1);
   unsigned n = 0;
   const auto [end, ec] =
@@ -84,9 +90,12 @@ result<origin> parse_origin(std::string_view url) {
   auto prefix = url.substr(authority.size());
   if (authority.find('@') != authority.npos)
     return bad("the URL has a user name");
-  if (auto host = read_host(out, authority); !host) return host.error();
-  if (auto port = read_port(out, authority); !port) return port.error();
-  while (prefix.ends_with('/')) prefix.remove_suffix(1);
+  if (auto host = read_host(out, authority); !host)
+    return host.error();
+  if (auto port = read_port(out, authority); !port)
+    return port.error();
+  while (prefix.ends_with('/'))
+    prefix.remove_suffix(1);
   out.prefix = prefix;
   return out;
 }

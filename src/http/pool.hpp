@@ -53,31 +53,35 @@ class pool {
   /// unless enough attempts for all who wait are still under way.
   std::optional<Call> open_failed() {
     --opening_;
-    if (waiting() <= opening_) return std::nullopt;
+    if (waiting() <= opening_)
+      return std::nullopt;
     return pop(fresh_.empty() ? waiting_ : fresh_);
   }
   /// The call that ran on `conn` is over, and it can be used again.
   void freed(Conn conn) { idle_.push_back(conn); }
   void lost_busy() { --open_; }
   void lost_idle(Conn conn) {
-    if (std::erase(idle_, conn) + std::erase(new_, conn) > 0) --open_;
+    if (std::erase(idle_, conn) + std::erase(new_, conn) > 0)
+      --open_;
   }
   /// @returns a call that has waited too long, until there is none.
   std::optional<Call> expired(mono_time now) {
     if (!waiting_.empty() && waiting_.front().until <= now)
       return pop(waiting_);
-    const auto it = std::find_if(fresh_.begin(), fresh_.end(), [&](auto& w) {
-      return w.until <= now;
-    });
-    if (it == fresh_.end()) return std::nullopt;
+    const auto it = std::find_if(fresh_.begin(), fresh_.end(),
+                                 [&](auto& w) { return w.until <= now; });
+    if (it == fresh_.end())
+      return std::nullopt;
     auto what = std::move(it->what);
     fresh_.erase(it);
     return what;
   }
   /// @returns a call that waits, whatever its time, until there is none.
   std::optional<Call> dropped() {
-    if (!fresh_.empty()) return pop(fresh_);
-    if (!waiting_.empty()) return pop(waiting_);
+    if (!fresh_.empty())
+      return pop(fresh_);
+    if (!waiting_.empty())
+      return pop(waiting_);
     return std::nullopt;
   }
 

@@ -24,9 +24,11 @@ class read_buffer {
 
   /// Makes room behind what is held: a block of `want` bytes (`small` while a
   /// header comes, `large` for a body), more if what is held fills it.
-  /// @returns false if it would grow over twice the larger of `want` and `most`.
+  /// @returns false if it would grow over twice the larger of `want` and
+  /// `most`.
   bool make_room(std::size_t want, std::size_t most) {
-    if (empty()) clear();
+    if (empty())
+      clear();
     const auto held = end_ - begin_;
     if (capacity_ < want || (held == 0 && capacity_ > want)) {
       move_to(want);
@@ -52,7 +54,8 @@ class read_buffer {
   void move_to(std::size_t capacity) {
     const auto held = end_ - begin_;
     auto block = std::make_unique_for_overwrite<char[]>(capacity);
-    if (held != 0) std::memcpy(block.get(), block_.get() + begin_, held);
+    if (held != 0)
+      std::memcpy(block.get(), block_.get() + begin_, held);
     block_ = std::move(block);
     capacity_ = capacity;
     begin_ = 0;

@@ -1,6 +1,6 @@
+#include <algorithm>
 #include <boost/beast/http/basic_parser.hpp>
 #include <boost/beast/http/error.hpp>
-#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <utility>
@@ -17,7 +17,9 @@ using beast::error_code;
 
 namespace {
 
-std::string_view view(beast::string_view s) { return {s.data(), s.size()}; }
+std::string_view view(beast::string_view s) {
+  return {s.data(), s.size()};
+}
 
 /// True if no header can grow out of these bytes. Beast looks at a header only
 /// once it is complete; a peer that speaks TLS or ends lines with a bare LF
@@ -51,14 +53,17 @@ class request_reader::parser final : public bh::basic_parser<true> {
   std::string coding;
 
   void refuse(unsigned why) {
-    if (refusal == 0) refusal = why;
+    if (refusal == 0)
+      refusal = why;
   }
 
   /// Decodes the body. @returns 0 or the status to refuse with.
   unsigned decode() {
-    if (coding.empty()) return 0;
+    if (coding.empty())
+      return 0;
     auto plain = inflate_body(coding, what.body, max_body_);
-    if (!plain) return plain.error().code == errc::too_large ? 413 : 400;
+    if (!plain)
+      return plain.error().code == errc::too_large ? 413 : 400;
     what.body = std::move(*plain);
     return 0;
   }
@@ -82,7 +87,8 @@ class request_reader::parser final : public bh::basic_parser<true> {
   void on_field_impl(bh::field name, beast::string_view key,
                      beast::string_view value, error_code& ec) override {
     ec = {};
-    if (header_done_) return;  // trailers change nothing
+    if (header_done_)
+      return;  // trailers change nothing
     switch (name) {
       case bh::field::host:
         ++hosts_;
@@ -103,7 +109,8 @@ class request_reader::parser final : public bh::basic_parser<true> {
         expects_continue = iequals(view(value), "100-continue");
         return;
       case bh::field::content_encoding:
-        if (iequals(view(value), "identity")) return;
+        if (iequals(view(value), "identity"))
+          return;
         if (!coding.empty() || !is_inflatable(view(value)))
           fail(415, ec);
         else
@@ -118,9 +125,12 @@ class request_reader::parser final : public bh::basic_parser<true> {
     ec = {};
     header_done_ = true;
     const bool http11 = !version10_;
-    if (lengths_ > 0 && codings_ > 0) fail(400, ec);
-    if (codings_ > 0 && !http11) fail(400, ec);
-    if (hosts_ > 1 || (http11 && hosts_ == 0)) fail(400, ec);
+    if (lengths_ > 0 && codings_ > 0)
+      fail(400, ec);
+    if (codings_ > 0 && !http11)
+      fail(400, ec);
+    if (hosts_ > 1 || (http11 && hosts_ == 0))
+      fail(400, ec);
     expects_continue = expects_continue && http11;
   }
 
@@ -150,8 +160,7 @@ class request_reader::parser final : public bh::basic_parser<true> {
 
   void on_finish_impl(error_code& ec) override { ec = {}; }
 
-  void on_response_impl(int, beast::string_view, int,
-                        error_code& ec) override {
+  void on_response_impl(int, beast::string_view, int, error_code& ec) override {
     ec = bh::error::bad_version;  // never called for requests
   }
 
@@ -170,15 +179,18 @@ std::size_t request_reader::feed(std::string_view bytes) {
   std::size_t skipped = 0;
   // Some clients end a POST with one more line break (RFC 9112, 2.2).
   if (!parser_->got_some() && parser_->scanned == 0)
-    while (bytes.substr(skipped).starts_with("\r\n")) skipped += 2;
+    while (bytes.substr(skipped).starts_with("\r\n"))
+      skipped += 2;
   bytes.remove_prefix(skipped);
-  if (bytes.empty() || bytes == "\r") return skipped;
+  if (bytes.empty() || bytes == "\r")
+    return skipped;
 
   error_code ec;
   const auto used = parser_->put({bytes.data(), bytes.size()}, ec);
   if (ec == bh::error::need_more) {
     if (!parser_->is_header_done()) {
-      if (hopeless(bytes, parser_->scanned)) parser_->refuse(400);
+      if (hopeless(bytes, parser_->scanned))
+        parser_->refuse(400);
       parser_->scanned = bytes.size();
     }
   } else if (ec) {
@@ -186,17 +198,21 @@ std::size_t request_reader::feed(std::string_view bytes) {
                     : ec == bh::error::body_limit ? 413
                                                   : 400);
   } else if (parser_->is_done()) {
-    if (const auto why = parser_->decode()) parser_->refuse(why);
+    if (const auto why = parser_->decode())
+      parser_->refuse(why);
   }
   return skipped + used;
 }
 
 request_reader::status request_reader::now() const noexcept {
-  if (parser_->refusal != 0) return status::refused;
+  if (parser_->refusal != 0)
+    return status::refused;
   return parser_->is_done() ? status::done : status::need_more;
 }
 
-unsigned request_reader::refusal() const noexcept { return parser_->refusal; }
+unsigned request_reader::refusal() const noexcept {
+  return parser_->refusal;
+}
 
 bool request_reader::in_body() const noexcept {
   return parser_->is_header_done();
@@ -210,7 +226,9 @@ bool request_reader::keep_alive() const noexcept {
   return parser_->is_header_done() && parser_->keep_alive();
 }
 
-bool request_reader::is_head() const noexcept { return parser_->is_head; }
+bool request_reader::is_head() const noexcept {
+  return parser_->is_head;
+}
 
 bool request_reader::is_http10() const noexcept {
   return parser_->is_header_done() && parser_->version10();

@@ -17,9 +17,8 @@ namespace troupe::http {
 /// can end it. So each look-up has a thread of its own that nobody joins: a
 /// dead DNS server must not hold up the end of the process, as it would with
 /// Asio's resolver.
-void resolve(std::shared_ptr<lane> on, const std::string& host,
-             std::uint16_t port,
-             std::function<void(std::vector<tcp::endpoint>, std::string why)>
-                 done);
+void resolve(
+    std::shared_ptr<lane> on, const std::string& host, std::uint16_t port,
+    std::function<void(std::vector<tcp::endpoint>, std::string why)> done);
 
 }  // namespace troupe::http

@@ -1,6 +1,6 @@
+#include <algorithm>
 #include <boost/beast/http/basic_parser.hpp>
 #include <boost/beast/http/error.hpp>
-#include <algorithm>
 #include <cstdint>
 #include <utility>
 
@@ -15,7 +15,9 @@ using beast::error_code;
 
 namespace {
 
-std::string_view view(beast::string_view s) { return {s.data(), s.size()}; }
+std::string_view view(beast::string_view s) {
+  return {s.data(), s.size()};
+}
 
 }  // namespace
 
@@ -41,10 +43,12 @@ class response_reader::parser final : public bh::basic_parser<false> {
   void on_field_impl(bh::field name, beast::string_view key,
                      beast::string_view value, error_code& ec) override {
     ec = {};
-    if (header_done_) return;  // trailers change nothing
+    if (header_done_)
+      return;  // trailers change nothing
     switch (name) {
       case bh::field::content_length:
-        if (++lengths_ > 1) ec = bh::error::multiple_content_length;
+        if (++lengths_ > 1)
+          ec = bh::error::multiple_content_length;
         return;
       case bh::field::transfer_encoding:
         ++codings_;
@@ -64,9 +68,11 @@ class response_reader::parser final : public bh::basic_parser<false> {
   void on_header_impl(error_code& ec) override {
     ec = {};
     header_done_ = true;
-    if (lengths_ > 0 && codings_ > 0) ec = bh::error::bad_transfer_encoding;
+    if (lengths_ > 0 && codings_ > 0)
+      ec = bh::error::bad_transfer_encoding;
     // Nobody asked for another protocol.
-    if (what.status == 101) ec = bh::error::bad_status;
+    if (what.status == 101)
+      ec = bh::error::bad_status;
   }
 
   void on_body_init_impl(const boost::optional<std::uint64_t>& length,
@@ -123,7 +129,8 @@ std::size_t response_reader::feed(std::string_view bytes) {
     error_code ec;
     const auto n = parser_->put({rest.data(), rest.size()}, ec);
     used += n;
-    if (ec == bh::error::need_more) break;
+    if (ec == bh::error::need_more)
+      break;
     if (ec == bh::error::body_limit || ec == bh::error::header_limit) {
       now_ = status::failed;
       reason_ = {errc::too_large, "the answer is larger than its limit"};
@@ -135,15 +142,18 @@ std::size_t response_reader::feed(std::string_view bytes) {
       else  // interim: the real answer follows
         parser_ = std::make_unique<parser>(limits_, to_head_);
     }
-    if (n == 0) break;
+    if (n == 0)
+      break;
   }
   return used;
 }
 
 void response_reader::feed_end() {
-  if (now_ != status::need_more) return;
+  if (now_ != status::need_more)
+    return;
   error_code ec;
-  if (parser_->got_some()) parser_->put_eof(ec);
+  if (parser_->got_some())
+    parser_->put_eof(ec);
   if (!ec && parser_->is_done())
     now_ = status::done;
   else
@@ -155,15 +165,23 @@ void response_reader::classify(std::string_view why) {
   reason_ = {errc::unknown_outcome, "bad answer: " + std::string{why}};
 }
 
-response_reader::status response_reader::now() const noexcept { return now_; }
-const error& response_reader::reason() const noexcept { return reason_; }
-bool response_reader::started() const noexcept { return started_; }
+response_reader::status response_reader::now() const noexcept {
+  return now_;
+}
+const error& response_reader::reason() const noexcept {
+  return reason_;
+}
+bool response_reader::started() const noexcept {
+  return started_;
+}
 
 bool response_reader::keep_alive() const noexcept {
   return now_ == status::done && parser_->is_header_done() &&
          !parser_->need_eof() && parser_->keep_alive();
 }
 
-response response_reader::take() { return std::move(parser_->what); }
+response response_reader::take() {
+  return std::move(parser_->what);
+}
 
 }  // namespace troupe::http

@@ -26,7 +26,8 @@ server_part::server_part(std::shared_ptr<lane> on,
     : on_{std::move(on)}, core_{std::move(core)} {}
 
 void server_part::start() {
-  if (closed_) return;
+  if (closed_)
+    return;
   timer_.emplace(on_->io());
   sweep();
 }
@@ -34,15 +35,18 @@ void server_part::start() {
 void server_part::sweep() {
   timer_->expires_after(sweep_every);
   timer_->async_wait([self = shared_from_this()](const error_code& ec) {
-    if (ec || self->closed_) return;
+    if (ec || self->closed_)
+      return;
     const auto now = std::chrono::steady_clock::now();
     // Downwards: who leaves is replaced by the last, which was visited.
     for (auto i = self->connections_.size(); i-- > 0;) {
-      if (i >= self->connections_.size()) continue;
+      if (i >= self->connections_.size())
+        continue;
       const auto each = self->connections_[i];
       each->sweep(now);
     }
-    if (!self->closed_) self->sweep();
+    if (!self->closed_)
+      self->sweep();
   });
 }
 
@@ -83,7 +87,9 @@ void server_part::close() {
   timer_.reset();
 }
 
-std::string_view server_part::date() { return date_.at(std::time(nullptr)); }
+std::string_view server_part::date() {
+  return date_.at(std::time(nullptr));
+}
 
 struct server::impl : std::enable_shared_from_this<impl> {
   std::shared_ptr<server_core> core = std::make_shared<server_core>();
@@ -105,7 +111,8 @@ result<void> server::impl::open() {
   auto& how = core->how;
   if (!how.certificate_file.empty()) {
     auto tls = make_server_tls(how.certificate_file, how.key_file);
-    if (!tls) return tls.error();
+    if (!tls)
+      return tls.error();
     core->tls.emplace(std::move(*tls));
   }
   auto text = how.address;
@@ -119,31 +126,34 @@ result<void> server::impl::open() {
   acceptor.emplace(home->io());
   acceptor->open(at.protocol(), ec);
   // A restarted process must not wait for its predecessor's closed sockets.
-  if (!ec) acceptor->set_option(tcp_acceptor::reuse_address{true}, ec);
-  if (!ec) acceptor->bind(at, ec);
-  if (!ec) acceptor->listen(asio::socket_base::max_listen_connections, ec);
+  if (!ec)
+    acceptor->set_option(tcp_acceptor::reuse_address{true}, ec);
+  if (!ec)
+    acceptor->bind(at, ec);
+  if (!ec)
+    acceptor->listen(asio::socket_base::max_listen_connections, ec);
   if (ec)
-    return error{ec == asio::error::address_in_use ? errc::conflict
-                                                   : errc::bad_input,
-                 "listening on " + how.address + ":" +
-                     std::to_string(how.port) + ": " + ec.message()};
+    return error{
+        ec == asio::error::address_in_use ? errc::conflict : errc::bad_input,
+        "listening on " + how.address + ":" + std::to_string(how.port) + ": " +
+            ec.message()};
   port = acceptor->local_endpoint(ec).port();
   return {};
 }
 
 void server::impl::accept() {
   const auto part = parts[turn++ % parts.size()];
-  acceptor->async_accept(
-      part->on()->io(),
-      [self = shared_from_this(), part](const error_code& ec,
-                                        tcp_socket socket) {
-        self->accepted(ec, std::move(socket), *part);
-      });
+  acceptor->async_accept(part->on()->io(),
+                         [self = shared_from_this(), part](const error_code& ec,
+                                                           tcp_socket socket) {
+                           self->accepted(ec, std::move(socket), *part);
+                         });
 }
 
 void server::impl::accepted(const error_code& ec, tcp_socket socket,
                             server_part& part) {
-  if (!acceptor || !acceptor->is_open()) return;
+  if (!acceptor || !acceptor->is_open())
+    return;
   if (ec && ec != asio::error::connection_aborted) {
     // No file descriptors or no memory: trying at once would spin.
     log::warn("http_accept_failed", {{"error", ec.message()}});
@@ -177,8 +187,7 @@ void server::impl::stop_accepting() {
   acceptor.reset();
 }
 
-void server::impl::on_every_lane(
-    const std::function<void(server_part&)>& act) {
+void server::impl::on_every_lane(const std::function<void(server_part&)>& act) {
   // From a lane itself the others can't be waited for: two might wait for
   // each other.
   const bool inside = home->in_loop();
@@ -198,19 +207,25 @@ result<std::unique_ptr<server>> server::listen(loop& on, server_options how,
   made->home = on.self().lanes.front();
   for (const auto& each : on.self().lanes)
     made->parts.push_back(std::make_shared<server_part>(each, made->core));
-  if (auto opened = made->open(); !opened) return opened.error();
+  if (auto opened = made->open(); !opened)
+    return opened.error();
   made->on_every_lane([](server_part& part) { part.start(); });
   made->home->post([made] {
-    if (made->acceptor) made->accept();
+    if (made->acceptor)
+      made->accept();
   });
   return std::unique_ptr<server>{new server{std::move(made)}};
 }
 
 server::server(std::shared_ptr<impl> p) : impl_{std::move(p)} {}
 
-server::~server() { close(); }
+server::~server() {
+  close();
+}
 
-std::uint16_t server::port() const noexcept { return impl_->port; }
+std::uint16_t server::port() const noexcept {
+  return impl_->port;
+}
 
 std::size_t server::connections() const noexcept {
   return impl_->core->open.load(std::memory_order_relaxed);
@@ -218,14 +233,16 @@ std::size_t server::connections() const noexcept {
 
 void server::drain() {
   impl_->on_every_lane([home = impl_](server_part& part) {
-    if (part.on() == home->home) home->stop_accepting();
+    if (part.on() == home->home)
+      home->stop_accepting();
     part.drain();
   });
 }
 
 void server::close() {
   impl_->on_every_lane([home = impl_](server_part& part) {
-    if (part.on() == home->home) home->stop_accepting();
+    if (part.on() == home->home)
+      home->stop_accepting();
     part.close();
   });
 }

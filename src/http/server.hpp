@@ -19,12 +19,12 @@ struct server_options {
   /// From the first byte (of a new connection: from its acceptance, with the
   /// TLS handshake) to the end of the header.
   milliseconds header_timeout{10'000};
-  milliseconds body_timeout{30'000};   ///< from end of header to end of body
-  milliseconds idle_timeout{90'000};   ///< keep-alive without a request
+  milliseconds body_timeout{30'000};  ///< from end of header to end of body
+  milliseconds idle_timeout{90'000};  ///< keep-alive without a request
   /// For a slow reader: of a whole answer, or of what a stream has to say.
   milliseconds write_timeout{30'000};
-  std::string certificate_file;        ///< PEM chain; empty: plain HTTP
-  std::string key_file;                ///< PEM
+  std::string certificate_file;  ///< PEM chain; empty: plain HTTP
+  std::string key_file;          ///< PEM
   /// Called with what was received before it is given up (400, 413, 431, 408,
   /// 415, 501; 0 for a failed TLS handshake): for a count and a log line. Runs
   /// on the loop's threads.
@@ -59,7 +59,8 @@ using handler = std::function<void(request&& what, responder answer)>;
 
 /// An HTTP/1.1 server with keep-alive, limits and optional TLS (1.2+).
 /// HEAD and Expect: 100-continue are handled; pipelined requests are handed on
-/// one at a time and answered in order; gzip and deflate request bodies are taken up to `max_body`.
+/// one at a time and answered in order; gzip and deflate request bodies are
+/// taken up to `max_body`.
 class server {
  public:
   /// **Errors**: `errc::conflict` for an address in use, `errc::bad_input` for
@@ -72,8 +73,8 @@ class server {
   std::size_t connections() const noexcept;
 
   /// Stops accepting connections; requests in progress are answered with
-  /// `Connection: close`, idle connections are closed. `connections()` is 0 when
-  /// all is done. **Threads**: any; does not wait for answers.
+  /// `Connection: close`, idle connections are closed. `connections()` is 0
+  /// when all is done. **Threads**: any; does not wait for answers.
   void drain();
   /// Closes everything. Idempotent; the destructor calls it. No handler runs
   /// after it returned (from outside the loop).

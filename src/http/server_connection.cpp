@@ -18,7 +18,9 @@ constexpr std::size_t flat_body = 16 * 1024;
 /// How long a closed conversation is read on.
 constexpr milliseconds linger_time{2'000};
 
-mono_time mono_now() { return std::chrono::steady_clock::now(); }
+mono_time mono_now() {
+  return std::chrono::steady_clock::now();
+}
 
 }  // namespace
 
@@ -31,20 +33,24 @@ server_connection::server_connection(std::shared_ptr<server_part> home,
 void server_connection::start() {
   error_code ec;
   const auto remote = io_.socket().remote_endpoint(ec);
-  if (!ec) peer_ = remote.address().to_string();
+  if (!ec)
+    peer_ = remote.address().to_string();
   io_.socket().non_blocking(true, ec);
-  if (ec) return shut();  // the peer has gone already
+  if (ec)
+    return shut();  // the peer has gone already
   io_.socket().set_option(tcp::no_delay{true}, ec);
   // A peer that connects and says nothing is a slow one, not an idle one.
   close_in(home_->core().how.header_timeout);
   idle_until_ = deadline_;
   auto& tls = home_->core().tls;
-  if (!tls) return read();
+  if (!tls)
+    return read();
   phase_ = phase::handshake;
   io_.secure_with(*tls);
   io_.handshake(asio::ssl::stream_base::server,
                 [self = shared_from_this()](error_code failed) {
-                  if (self->phase_ == phase::closed) return;
+                  if (self->phase_ == phase::closed)
+                    return;
                   if (failed) {
                     // A port scan or a health check says nothing at all.
                     if (failed != asio::error::eof)
@@ -71,7 +77,8 @@ bool server_connection::is_current(std::uint64_t serial,
 }
 
 void server_connection::read() {
-  if (reading_ || phase_ == phase::closed) return;
+  if (reading_ || phase_ == phase::closed)
+    return;
   const auto want =
       phase_ == phase::body ? read_buffer::large : read_buffer::small;
   if (!buffer_.make_room(want, home_->core().how.max_header))
@@ -89,27 +96,32 @@ void server_connection::on_read(error_code ec, std::size_t n) {
     case phase::closed:
       return;
     case phase::lingering:
-      if (ec) return shut();
+      if (ec)
+        return shut();
       return linger_raw();
     case phase::streaming:
       // The end of the peer's side alone doesn't say that it stopped reading.
-      if (ec && ec != asio::error::eof) return shut();
+      if (ec && ec != asio::error::eof)
+        return shut();
       buffer_.commit(n);
       return;
     default:
-      if (ec && is_receiving()) return shut();
+      if (ec && is_receiving())
+        return shut();
       buffer_.commit(n);
       process();
   }
 }
 
 void server_connection::process() {
-  if (processing_) return;
+  if (processing_)
+    return;
   processing_ = true;
   while (is_receiving() && !buffer_.empty() && take_bytes()) {
   }
   processing_ = false;
-  if (is_receiving()) read();
+  if (is_receiving())
+    read();
 }
 
 /// @returns false if more bytes are needed.
@@ -131,7 +143,8 @@ bool server_connection::take_bytes() {
       break;
   }
   if (reader_.in_body()) {
-    if (phase_ == phase::header) enter_body();
+    if (phase_ == phase::header)
+      enter_body();
   } else if (used != 0 && buffer_.empty()) {
     // Line breaks between requests; the next one has not begun.
     phase_ = phase::idle;
@@ -143,7 +156,8 @@ bool server_connection::take_bytes() {
 void server_connection::enter_body() {
   phase_ = phase::body;
   close_in(home_->core().how.body_timeout);
-  if (!reader_.expects_continue() || !buffer_.empty()) return;
+  if (!reader_.expects_continue() || !buffer_.empty())
+    return;
   next_[0].append("HTTP/1.1 100 Continue\r\n\r\n");
   flush();
 }
@@ -179,11 +193,13 @@ void server_connection::reject(unsigned status) {
   queue_answer(why);
   next_[0].append(why.body);
   home_->core().rejected(status);
-  if (phase_ == phase::writing) flush();
+  if (phase_ == phase::writing)
+    flush();
 }
 
 void server_connection::answer(std::uint64_t serial, response&& what) {
-  if (!is_current(serial, phase::handling)) return;
+  if (!is_current(serial, phase::handling))
+    return;
   phase_ = phase::writing;
   close_in(home_->core().how.write_timeout);
   if (!is_sendable(what)) {
@@ -204,7 +220,8 @@ void server_connection::answer(std::uint64_t serial, response&& what) {
 
 /// Queues the head, and closes the connection after it while draining.
 void server_connection::queue_answer(const response& what) {
-  if (home_->draining()) keep_alive_ = false;
+  if (home_->draining())
+    keep_alive_ = false;
   append_head(next_[0], what, {keep_alive_, http10_, false}, home_->date());
 }
 
@@ -223,14 +240,17 @@ void server_connection::start_stream(std::uint64_t serial, response&& head,
   }
   chunked_ = !http10_;
   // Only the end of the connection ends a body without a length.
-  if (home_->draining() || http10_) keep_alive_ = false;
+  if (home_->draining() || http10_)
+    keep_alive_ = false;
   append_head(next_[0], head, {keep_alive_, http10_, true}, home_->date());
   flush();
-  if (phase_ == phase::streaming) read();  // to see the peer go
+  if (phase_ == phase::streaming)
+    read();  // to see the peer go
 }
 
 void server_connection::send_chunk(std::uint64_t serial, std::string&& data) {
-  if (!is_current(serial, phase::streaming) || stream_ended_) return;
+  if (!is_current(serial, phase::streaming) || stream_ended_)
+    return;
   queued_cost_ += stream_flow::cost(data.size());
   if (!head_only_) {
     if (chunked_)
@@ -242,35 +262,44 @@ void server_connection::send_chunk(std::uint64_t serial, std::string&& data) {
 }
 
 void server_connection::end_stream(std::uint64_t serial) {
-  if (!is_current(serial, phase::streaming) || stream_ended_) return;
+  if (!is_current(serial, phase::streaming) || stream_ended_)
+    return;
   stream_ended_ = true;
-  if (chunked_ && !head_only_) next_[0].append("0\r\n\r\n");
+  if (chunked_ && !head_only_)
+    next_[0].append("0\r\n\r\n");
   flush();
 }
 
 void server_connection::drop(std::uint64_t serial) {
-  if (is_current(serial, phase::handling)) shut();
+  if (is_current(serial, phase::handling))
+    shut();
 }
 
 void server_connection::abandon_stream(std::uint64_t serial) {
   // Not ended, so the peer must not take it for whole.
-  if (is_current(serial, phase::streaming) && !stream_ended_) shut();
+  if (is_current(serial, phase::streaming) && !stream_ended_)
+    shut();
 }
 
 void server_connection::flush() {
   while (!writing_ && phase_ != phase::closed) {
-    if (next_[0].empty()) return on_flushed();
+    if (next_[0].empty())
+      return on_flushed();
     out_.swap(next_);
-    for (auto& part : next_) part.clear();
+    for (auto& part : next_)
+      part.clear();
     sent_ = 0;
     flying_cost_ = std::exchange(queued_cost_, 0);
-    if (phase_ == phase::streaming) close_in(home_->core().how.write_timeout);
+    if (phase_ == phase::streaming)
+      close_in(home_->core().how.write_timeout);
     if (!io_.secure()) {
       error_code ec;
       sent_ = io_.write_now({asio::buffer(out_[0]), asio::buffer(out_[1])}, ec);
-      if (ec) return shut();
+      if (ec)
+        return shut();
     }
-    if (sent_ < out_[0].size() + out_[1].size()) return write_rest();
+    if (sent_ < out_[0].size() + out_[1].size())
+      return write_rest();
     on_written();
   }
 }
@@ -282,8 +311,10 @@ void server_connection::write_rest() {
                         : asio::buffer(out_[1]) + (sent_ - out_[0].size());
   io_.write(rest, [self = shared_from_this()](error_code ec, std::size_t n) {
     self->writing_ = false;
-    if (self->phase_ == phase::closed) return;
-    if (ec) return self->shut();
+    if (self->phase_ == phase::closed)
+      return;
+    if (ec)
+      return self->shut();
     self->sent_ += n;
     if (self->sent_ < self->out_[0].size() + self->out_[1].size())
       return self->write_rest();
@@ -299,17 +330,21 @@ void server_connection::on_written() {
                             std::memory_order_relaxed);
   // Small ones keep their memory for the next answer.
   for (auto& part : out_) {
-    if (part.capacity() > 2 * flat_body) part = {};
+    if (part.capacity() > 2 * flat_body)
+      part = {};
     part.clear();
   }
 }
 
 /// Nothing waits to be written.
 void server_connection::on_flushed() {
-  if (phase_ == phase::writing) return finish();
-  if (phase_ != phase::streaming) return;  // that was "100 Continue"
+  if (phase_ == phase::writing)
+    return finish();
+  if (phase_ != phase::streaming)
+    return;  // that was "100 Continue"
   deadline_ = mono_time::max();
-  if (stream_ended_) finish();
+  if (stream_ended_)
+    finish();
 }
 
 /// The answer is out.
@@ -318,16 +353,20 @@ void server_connection::finish() {
     flow_->gone.store(true, std::memory_order_release);
     flow_ = nullptr;
   }
-  if (!keep_alive_ || home_->draining()) return linger();
+  if (!keep_alive_ || home_->draining())
+    return linger();
   phase_ = phase::idle;
   close_in(home_->core().how.idle_timeout);
   idle_until_ = deadline_;
-  if (processing_) return;
-  if (buffer_.empty()) return read();
+  if (processing_)
+    return;
+  if (buffer_.empty())
+    return read();
   // The next request is here already. Not handed on from within: this may be
   // some handler's call of a responder, perhaps with a lock held.
   home_->on()->post([weak = weak_from_this()] {
-    if (const auto self = weak.lock()) self->process();
+    if (const auto self = weak.lock())
+      self->process();
   });
 }
 
@@ -337,18 +376,23 @@ void server_connection::linger() {
   phase_ = phase::lingering;
   close_in(linger_time);
   buffer_.clear();
-  if (!io_.secure()) return linger_raw();
-  if (reading_) return shut();
+  if (!io_.secure())
+    return linger_raw();
+  if (reading_)
+    return shut();
   io_.say_goodbye([self = shared_from_this()](error_code) {
-    if (self->phase_ == phase::lingering) self->linger_raw();
+    if (self->phase_ == phase::lingering)
+      self->linger_raw();
   });
 }
 
 void server_connection::linger_raw() {
   error_code ec;
   io_.socket().shutdown(tcp::socket::shutdown_send, ec);
-  if (reading_) return;
-  if (ec && ec != asio::error::not_connected) return shut();
+  if (reading_)
+    return;
+  if (ec && ec != asio::error::not_connected)
+    return shut();
   reading_ = true;
   io_.socket().async_read_some(
       asio::buffer(buffer_.room(), buffer_.room_size()),
@@ -359,7 +403,8 @@ void server_connection::linger_raw() {
 }
 
 void server_connection::sweep(mono_time at) {
-  if (at < deadline_) return;
+  if (at < deadline_)
+    return;
   switch (phase_) {
     case phase::handshake:
       home_->core().rejected(0);
@@ -373,17 +418,21 @@ void server_connection::sweep(mono_time at) {
 }
 
 void server_connection::drain() {
-  if (phase_ != phase::idle) return;
+  if (phase_ != phase::idle)
+    return;
   // A request that is here already is answered.
   error_code ec;
-  if (!buffer_.empty() || io_.socket().available(ec) != 0) return;
+  if (!buffer_.empty() || io_.socket().available(ec) != 0)
+    return;
   shut();
 }
 
 void server_connection::shut() {
-  if (phase_ == phase::closed) return;
+  if (phase_ == phase::closed)
+    return;
   phase_ = phase::closed;
-  if (flow_) flow_->gone.store(true, std::memory_order_release);
+  if (flow_)
+    flow_->gone.store(true, std::memory_order_release);
   io_.close();
   home_->forget(*this);
 }

@@ -17,7 +17,8 @@ namespace troupe::http {
 
 /// What a stream's sender may ask from any thread.
 struct stream_flow {
-  static constexpr std::size_t limit = 1 << 20;  ///< bytes unsent, see server.hpp
+  static constexpr std::size_t limit = 1
+                                       << 20;  ///< bytes unsent, see server.hpp
   /// A chunk with its frame: small ones must not be free.
   static constexpr std::size_t cost(std::size_t bytes) { return bytes + 12; }
   std::atomic<std::size_t> unsent{0};  ///< sum of costs
@@ -55,10 +56,10 @@ class server_connection
  private:
   enum class phase {
     handshake,
-    idle,       ///< no byte of a request yet
+    idle,  ///< no byte of a request yet
     header,
     body,
-    handling,   ///< waits for the answer
+    handling,  ///< waits for the answer
     writing,
     streaming,
     lingering,  ///< reads on, so that the answer survives (RFC 9112, 9.6)

@@ -23,7 +23,8 @@ struct server_core {
   std::atomic<std::size_t> open{0};  ///< connections, on all lanes
 
   void rejected(unsigned status) const {
-    if (how.on_reject) how.on_reject(status);
+    if (how.on_reject)
+      how.on_reject(status);
   }
 };
 

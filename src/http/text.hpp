@@ -15,9 +15,8 @@ constexpr char to_lower(char c) noexcept {
 /// ASCII case-insensitive, as header names and tokens are.
 inline bool iequals(std::string_view a, std::string_view b) noexcept {
   return a.size() == b.size() &&
-         std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
-           return to_lower(x) == to_lower(y);
-         });
+         std::equal(a.begin(), a.end(), b.begin(),
+                    [](char x, char y) { return to_lower(x) == to_lower(y); });
 }
 
 /// True for what may stand in a header's value: no CR, LF or NUL, with which a

@@ -31,9 +31,11 @@ result<ssl::context> make_server_tls(const std::string& chain_file,
   auto made = make_context(ssl::context::tls_server);
   error_code ec;
   made.use_certificate_chain_file(chain_file, ec);
-  if (ec) return unusable("certificate file", chain_file, ec);
+  if (ec)
+    return unusable("certificate file", chain_file, ec);
   made.use_private_key_file(key_file, ssl::context::pem, ec);
-  if (ec) return unusable("key file", key_file, ec);
+  if (ec)
+    return unusable("key file", key_file, ec);
   if (SSL_CTX_check_private_key(made.native_handle()) != 1)
     return error{errc::bad_input, "key file " + key_file +
                                       " does not fit the certificate in " +
@@ -48,7 +50,8 @@ result<ssl::context> make_client_tls(const std::string& ca_file, bool verify) {
     made.set_default_verify_paths(ec);
   else
     made.load_verify_file(ca_file, ec);
-  if (ec) return unusable("CA file", ca_file, ec);
+  if (ec)
+    return unusable("CA file", ca_file, ec);
   made.set_verify_mode(verify ? ssl::verify_peer : ssl::verify_none, ec);
   return made;
 }

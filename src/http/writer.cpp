@@ -88,8 +88,9 @@ bool may_have_body(std::string_view method) noexcept {
 }  // namespace
 
 std::string_view reason_phrase(unsigned status) noexcept {
-  const auto it = std::find_if(phrases.begin(), phrases.end(),
-                               [=](const auto& p) { return p.first == status; });
+  const auto it =
+      std::find_if(phrases.begin(), phrases.end(),
+                   [=](const auto& p) { return p.first == status; });
   return it == phrases.end() ? std::string_view{"Unknown"} : it->second;
 }
 
@@ -111,7 +112,8 @@ void append_head(std::string& out, const response& answer, framing how,
   if (!answer.type.empty() && !is_bodiless(answer.status))
     append_field(out, "Content-Type", answer.type);
   for (const auto& [name, value] : answer.headers)
-    if (!is_framing(name)) append_field(out, name, value);
+    if (!is_framing(name))
+      append_field(out, name, value);
   if (how.chunked && !how.http10) {
     append_field(out, "Transfer-Encoding", "chunked");
   } else if (!how.chunked && !is_bodiless(answer.status)) {
@@ -127,7 +129,8 @@ void append_head(std::string& out, const response& answer, framing how,
 }
 
 void append_chunk(std::string& out, std::string_view data) {
-  if (data.empty()) return;
+  if (data.empty())
+    return;
   append_number(out, data.size(), 16);
   out.append("\r\n").append(data).append("\r\n");
 }

@@ -19,8 +19,8 @@ namespace troupe::http::testing {
 class scratch {
  public:
   scratch() {
-    auto name = (std::filesystem::temp_directory_path() / "troupe-XXXXXX")
-                    .string();
+    auto name =
+        (std::filesystem::temp_directory_path() / "troupe-XXXXXX").string();
     REQUIRE(::mkdtemp(name.data()) != nullptr);
     path_ = name;
   }
@@ -49,7 +49,8 @@ struct identity {
     std::FILE* f = std::fopen(chain_file.c_str(), "w");
     REQUIRE(f != nullptr);
     PEM_write_X509(f, certificate.get());
-    if (issuer != nullptr) PEM_write_X509(f, issuer->certificate.get());
+    if (issuer != nullptr)
+      PEM_write_X509(f, issuer->certificate.get());
     std::fclose(f);
     f = std::fopen(key_file.c_str(), "w");
     REQUIRE(f != nullptr);
@@ -87,8 +88,8 @@ inline identity make_identity(const certificate_options& how,
   X509V3_set_ctx_nodb(&context);
   X509V3_set_ctx(&context, signer, x, nullptr, nullptr, 0);
   const auto extend = [&](int nid, const std::string& value) {
-    X509_EXTENSION* e = X509V3_EXT_conf_nid(nullptr, &context, nid,
-                                            value.c_str());
+    X509_EXTENSION* e =
+        X509V3_EXT_conf_nid(nullptr, &context, nid, value.c_str());
     REQUIRE(e != nullptr);
     X509_add_ext(x, e, -1);
     X509_EXTENSION_free(e);

@@ -28,7 +28,8 @@ request secret_post() {
 void swallow(raw_socket& peer) {
   const auto head = peer.until("\r\n\r\n");
   const auto at = head.find("Content-Length: ");
-  if (at == head.npos) return;
+  if (at == head.npos)
+    return;
   const auto length = std::stoul(head.substr(at + 16));
   while (peer.held().size() < length && peer.receive()) {
   }
@@ -91,7 +92,8 @@ TEST_CASE("an answer that drips in for ever does not outlive its time") {
   raw_server slow{[](raw_socket& peer, int) {
     swallow(peer);
     peer.send("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");
-    while (peer.send("x")) std::this_thread::sleep_for(10ms);
+    while (peer.send("x"))
+      std::this_thread::sleep_for(10ms);
   }};
   loop on;
   auto client = client_for(on, slow.port());
@@ -118,9 +120,12 @@ TEST_CASE("a reset in the middle of an answer may have been carried out") {
 TEST_CASE("an answer over the limit is refused and its connection closed") {
   loop on;
   auto server = serve(on, [](request&& what, const responder& answer) {
-    if (what.target == "/small") return answer(text("ok"));
-    if (what.target == "/exact") return answer(text(std::string(1000, 'x')));
-    if (what.target == "/long") return answer(text(std::string(1001, 'x')));
+    if (what.target == "/small")
+      return answer(text("ok"));
+    if (what.target == "/exact")
+      return answer(text(std::string(1000, 'x')));
+    if (what.target == "/long")
+      return answer(text(std::string(1001, 'x')));
     answer.start_stream(text(std::string(900, 'x')));
     answer.send_chunk(std::string(900, 'x'));
     answer.end_stream();
@@ -156,7 +161,8 @@ TEST_CASE("a stale connection is tried again for GET, and once only") {
   // Answers one request per connection, takes the second one and hangs up.
   raw_server stale{[](raw_socket& peer, int n) {
     swallow(peer);
-    if (n == 3) return;
+    if (n == 3)
+      return;
     peer.send(ok_answer(std::to_string(n)));
     peer.until("\r\n\r\n");
   }};
@@ -187,8 +193,9 @@ TEST_CASE("a POST on a stale connection is never sent twice") {
 TEST_CASE("an early answer is taken although the body was not read") {
   raw_server early{[](raw_socket& peer, int) {
     peer.until("\r\n\r\n");
-    peer.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n"
-              "Connection: close\r\n\r\nno");
+    peer.send(
+        "HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n"
+        "Connection: close\r\n\r\nno");
     peer.end_sending();
     peer.rest();
   }};
@@ -204,9 +211,10 @@ TEST_CASE("an early answer is taken although the body was not read") {
 TEST_CASE("Connection: close is honoured") {
   raw_server once{[](raw_socket& peer, int n) {
     swallow(peer);
-    peer.send("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n"
-              "\r\n" +
-              std::to_string(n));
+    peer.send(
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n"
+        "\r\n" +
+        std::to_string(n));
     peer.rest();
   }};
   loop on;
@@ -293,7 +301,8 @@ TEST_CASE("calls over the bound of waiting ones fail at once, unsent") {
   };
   send();
   REQUIRE(eventually([&] { return client->now().in_flight == 1; }));
-  for (int i = 0; i < 9; ++i) send();
+  for (int i = 0; i < 9; ++i)
+    send();
   CHECK(eventually([&] { return refused == 4; }));
   CHECK(client->now().waiting == 5);
   client->close();
@@ -327,7 +336,8 @@ TEST_CASE("an idle connection is closed after its time") {
   CHECK(call(*client, get("/")).has_value());
 }
 
-TEST_CASE("close cancels what flies and what waits, and says which may be sent") {
+TEST_CASE(
+    "close cancels what flies and what waits, and says which may be sent") {
   raw_server quiet{[](raw_socket& peer, int) { peer.rest(); }};
   loop on;
   client_options how;
@@ -342,7 +352,8 @@ TEST_CASE("close cancels what flies and what waits, and says which may be sent")
   };
   client->send(get("/"), 60s, count);
   REQUIRE(eventually([&] { return client->now().in_flight == 1; }));
-  for (int i = 0; i < 5; ++i) client->send(get("/"), 60s, count);
+  for (int i = 0; i < 5; ++i)
+    client->send(get("/"), 60s, count);
   client->close();
   CHECK(sent == 1);
   CHECK(unsent == 5);
@@ -358,8 +369,10 @@ TEST_CASE("a callback may send again and may close its client") {
   std::atomic<int> done{0};
   std::promise<void> ended;
   std::function<void(const outcome&)> again = [&](const outcome& o) {
-    if (!o) return;
-    if (++done < 50) return client->send(get("/"), 60s, again);
+    if (!o)
+      return;
+    if (++done < 50)
+      return client->send(get("/"), 60s, again);
     client->close();
     ended.set_value();
   };

@@ -38,7 +38,8 @@ TEST_CASE("ten megabytes go there and back") {
   auto server = serve(there, echo, how);
   auto client = client_for(here, server->port());
   std::string body(10 << 20, 'x');
-  for (std::size_t i = 0; i < body.size(); i += 1009) body[i] = '\0';
+  for (std::size_t i = 0; i < body.size(); i += 1009)
+    body[i] = '\0';
   const auto got = call(*client, post("/", body));
   REQUIRE(got.has_value());
   CHECK((got->body == "POST / " + body));

@@ -22,8 +22,10 @@ void feed_all(Reader& in, std::string_view bytes, std::size_t step, Done done) {
       const auto used = in.feed(held);
       held.erase(0, used);
       more = in.now() == Reader::status::done;
-      if (more) done();
-      if (in.now() != Reader::status::need_more) break;
+      if (more)
+        done();
+      if (in.now() != Reader::status::need_more)
+        break;
     }
   }
 }
@@ -35,7 +37,8 @@ unsigned refusal_of(std::string_view bytes, std::size_t step = 1 << 20,
   for (std::size_t at = 0; at < bytes.size(); at += step) {
     held.append(bytes.substr(at, step));
     held.erase(0, in.feed(held));
-    if (in.now() != request_reader::status::need_more) break;
+    if (in.now() != request_reader::status::need_more)
+      break;
   }
   return in.now() == request_reader::status::refused ? in.refusal() : 0;
 }
@@ -113,8 +116,8 @@ TEST_CASE("a request that could be smuggled is refused") {
     CHECK(refusal_of("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"
                      "0\r\n\r\n",
                      step) == 400);
-    CHECK(refusal_of(start + "Transfer-Encoding: gzip, chunked\r\n\r\n", step) ==
-          501);
+    CHECK(refusal_of(start + "Transfer-Encoding: gzip, chunked\r\n\r\n",
+                     step) == 501);
     CHECK(refusal_of(start + "Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
                      step) == 400);
     CHECK(refusal_of(start + "Transfer-Encoding: chunked\r\n\r\n"
@@ -159,12 +162,14 @@ TEST_CASE("compressed bodies are inflated up to the limit of a body") {
   const std::string plain = std::string(5000, 'a') + "end";
   const auto send = [](std::string_view coding, const std::string& body) {
     return "POST / HTTP/1.1\r\nHost: a\r\nContent-Encoding: " +
-           std::string{coding} + "\r\nContent-Length: " +
-           std::to_string(body.size()) + "\r\n\r\n" + body;
+           std::string{coding} +
+           "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+           body;
   };
-  for (const auto& [coding, bits] :
-       {std::pair{"gzip", 31}, {"x-gzip", 31}, {"deflate", 15},
-        {"deflate", -15}}) {
+  for (const auto& [coding, bits] : {std::pair{"gzip", 31},
+                                     {"x-gzip", 31},
+                                     {"deflate", 15},
+                                     {"deflate", -15}}) {
     request_reader in{{}};
     in.feed(send(coding, zipped(plain, bits)));
     REQUIRE(in.now() == request_reader::status::done);
@@ -232,7 +237,8 @@ TEST_CASE("a response that ends early is no response") {
   for (const std::string_view bytes :
        {"", "HT", "HTTP/1.1 200 OK\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"}) {
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+        "chunked\r\n\r\n5\r\nhello\r\n"}) {
     response_reader in{{}};
     in.expect(false);
     in.feed(bytes);
@@ -303,8 +309,9 @@ TEST_CASE("the framing of a message is never the caller's") {
   answer.body = "abc";
   std::string out;
   append_head(out, answer, {}, "D");
-  CHECK(out == "HTTP/1.1 200 OK\r\nDate: D\r\nContent-Type: application/json"
-               "\r\nX: y\r\nContent-Length: 3\r\n\r\n");
+  CHECK(out ==
+        "HTTP/1.1 200 OK\r\nDate: D\r\nContent-Type: application/json"
+        "\r\nX: y\r\nContent-Length: 3\r\n\r\n");
   out.clear();
   request what;
   what.headers.add("Host", "evil");

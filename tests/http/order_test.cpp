@@ -35,7 +35,8 @@ TEST_CASE("pipelined requests are answered in order, one at a time") {
   auto peer = raw_socket::connect_to(server->port());
   constexpr int requests = 3000;
   std::string all;
-  for (int i = 0; i < requests; ++i) all += get_line(i);
+  for (int i = 0; i < requests; ++i)
+    all += get_line(i);
   std::thread sender{[&] { peer.send(all); }};
   for (int i = 0; i < requests; ++i) {
     const auto [line, body] = peer.answer();
@@ -54,7 +55,8 @@ TEST_CASE("a handler is never called from inside an answer") {
   bool inside = false;
   std::atomic<int> nested{0};
   auto server = serve(on, [&](request&& what, const responder& answer) {
-    if (inside) ++nested;
+    if (inside)
+      ++nested;
     if (what.target == "/0") {
       held = answer;
       return;
@@ -92,7 +94,8 @@ TEST_CASE("a client and a server may be closed from each other's threads") {
       return [&](const outcome&) {
         other.close();
         server->close();
-        if (--left == 0) closed.set_value();
+        if (--left == 0)
+          closed.set_value();
       };
     };
     a->send(get("/"), 60s, close(*b));
@@ -158,7 +161,8 @@ TEST_CASE("a stream arrives chunk by chunk and keeps the connection") {
   loop on;
   std::promise<responder> started;
   auto server = serve(on, [&](request&& what, const responder& answer) {
-    if (what.target != "/0") return echo(std::move(what), answer);
+    if (what.target != "/0")
+      return echo(std::move(what), answer);
     answer.start_stream(text("first"));
     started.set_value(answer);
   });
@@ -242,7 +246,8 @@ TEST_CASE("draining answers what is in progress and closes the rest") {
   loop on;
   std::promise<responder> asked;
   auto server = serve(on, [&](request&& what, const responder& answer) {
-    if (what.target == "/0") return asked.set_value(answer);
+    if (what.target == "/0")
+      return asked.set_value(answer);
     echo(std::move(what), answer);
   });
   auto idle = raw_socket::connect_to(server->port());
@@ -284,7 +289,8 @@ TEST_CASE("no handler runs after close has returned") {
     std::atomic<bool> closed{false};
     std::atomic<int> after{0}, served{0};
     auto server = serve(there, [&](request&& what, const responder& answer) {
-      if (closed) ++after;
+      if (closed)
+        ++after;
       ++served;
       echo(std::move(what), answer);
     });
@@ -344,11 +350,13 @@ TEST_CASE("what is posted runs in order, what is delayed runs later") {
     seen.push_back(-1);
     done.set_value();
   });
-  for (int i = 0; i < 100; ++i) on.post([&, i] { seen.push_back(i); });
+  for (int i = 0; i < 100; ++i)
+    on.post([&, i] { seen.push_back(i); });
   REQUIRE(done.get_future().wait_for(patience) == std::future_status::ready);
   REQUIRE(seen.size() == 101);
   for (int i = 0; i < 100; ++i)
-    if (seen[static_cast<std::size_t>(i)] != i) FAIL("out of order");
+    if (seen[static_cast<std::size_t>(i)] != i)
+      FAIL("out of order");
   CHECK(seen.back() == -1);
 }
 

@@ -21,7 +21,8 @@ const mono_time later = t0 + 10s;
 std::string all(pool_type& p) {
   std::string out;
   while (auto act = p.next()) {
-    if (!out.empty()) out += " ";
+    if (!out.empty())
+      out += " ";
     if (const auto* s = std::get_if<pool_type::start>(&*act))
       out += std::to_string(s->what) + "@" + std::to_string(s->on);
     else
@@ -50,7 +51,8 @@ TEST_CASE("a call opens a connection, and a free one is used again") {
 
 TEST_CASE("calls over the limit of connections wait in order") {
   pool_type p{{.connections = 2, .opening = 8}};
-  for (int i = 1; i <= 4; ++i) p.submit(i, later);
+  for (int i = 1; i <= 4; ++i)
+    p.submit(i, later);
   CHECK(all(p) == "open open");
   p.opened(10);
   p.opened(11);
@@ -64,9 +66,11 @@ TEST_CASE("calls over the limit of connections wait in order") {
 
 TEST_CASE("the connection that was used last is used next") {
   pool_type p{{.connections = 3, .opening = 3}};
-  for (int i = 1; i <= 3; ++i) p.submit(i, later);
+  for (int i = 1; i <= 3; ++i)
+    p.submit(i, later);
   all(p);
-  for (const int c : {10, 11, 12}) p.opened(c);
+  for (const int c : {10, 11, 12})
+    p.opened(c);
   all(p);
   p.freed(11);
   p.freed(10);
@@ -81,7 +85,8 @@ TEST_CASE("the connection that was used last is used next") {
 
 TEST_CASE("a burst does not open more connections at once than allowed") {
   pool_type p{{.connections = 100, .opening = 2}};
-  for (int i = 1; i <= 5; ++i) p.submit(i, later);
+  for (int i = 1; i <= 5; ++i)
+    p.submit(i, later);
   CHECK(all(p) == "open open");
   p.opened(10);
   CHECK(all(p) == "1@10 open");
@@ -174,27 +179,32 @@ TEST_CASE("whatever happens, no call is lost and no limit broken") {
           p.submit(++submitted, later);
           break;
         case 2:
-          if (opening == 0) break;
+          if (opening == 0)
+            break;
           --opening;
           if (random() % 3 == 0) {
-            if (p.open_failed()) ++ended;
+            if (p.open_failed())
+              ++ended;
           } else {
             idle.push_back(++next_conn);
             p.opened(next_conn);
           }
           break;
         case 3:
-          if (busy.empty()) break;
+          if (busy.empty())
+            break;
           idle.push_back(take(busy));
           p.freed(idle.back());
           break;
         case 4:
-          if (busy.empty()) break;
+          if (busy.empty())
+            break;
           take(busy);
           p.lost_busy();
           break;
         case 5:
-          if (!idle.empty()) p.lost_idle(take(idle));
+          if (!idle.empty())
+            p.lost_idle(take(idle));
           break;
       }
       act();

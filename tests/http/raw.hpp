@@ -50,11 +50,14 @@ class raw_socket {
   bool send(std::string_view bytes) {
     while (!bytes.empty()) {
       pollfd ready{fd_, POLLOUT, 0};
-      if (::poll(&ready, 1, 60'000) != 1) return false;
-      const auto n = ::send(fd_, bytes.data(), bytes.size(),
-                            MSG_NOSIGNAL | MSG_DONTWAIT);
-      if (n < 0 && errno != EAGAIN) return false;
-      if (n > 0) bytes.remove_prefix(static_cast<std::size_t>(n));
+      if (::poll(&ready, 1, 60'000) != 1)
+        return false;
+      const auto n =
+          ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (n < 0 && errno != EAGAIN)
+        return false;
+      if (n > 0)
+        bytes.remove_prefix(static_cast<std::size_t>(n));
     }
     return true;
   }
@@ -62,11 +65,14 @@ class raw_socket {
   /// More bytes into `held()`; false at the end, a reset or out of patience.
   bool receive() {
     pollfd ready{fd_, POLLIN, 0};
-    if (::poll(&ready, 1, 60'000) != 1) return false;
+    if (::poll(&ready, 1, 60'000) != 1)
+      return false;
     char block[16 * 1024];
     const auto n = ::recv(fd_, block, sizeof block, 0);
-    if (n == 0) ended_ = true;
-    if (n <= 0) return false;
+    if (n == 0)
+      ended_ = true;
+    if (n <= 0)
+      return false;
     held_.append(block, static_cast<std::size_t>(n));
     return true;
   }
@@ -84,7 +90,8 @@ class raw_socket {
         held_.erase(0, at + mark.size());
         return out;
       }
-      if (!receive()) return {};
+      if (!receive())
+        return {};
     }
   }
 
@@ -122,7 +129,8 @@ class raw_socket {
     ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
   }
   void close() {
-    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+    if (fd_ >= 0)
+      ::close(std::exchange(fd_, -1));
   }
 
  private:
@@ -165,7 +173,8 @@ class raw_server {
   void run() {
     while (!stopping_) {
       const int fd = ::accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC);
-      if (fd < 0) return;
+      if (fd < 0)
+        return;
       raw_socket peer{fd};
       script_(peer, ++accepted_);
     }

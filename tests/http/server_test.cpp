@@ -176,7 +176,8 @@ TEST_CASE("a peer that doesn't read its answer is dropped") {
   how.write_timeout = 300ms;
   loop on;
   auto server = serve(
-      on, [](request&&, const responder& answer) {
+      on,
+      [](request&&, const responder& answer) {
         answer(text(std::string(64 << 20, 'x')));
       },
       how);
@@ -211,8 +212,9 @@ TEST_CASE("Expect: 100-continue gets its go-ahead, then the answer") {
   loop on;
   auto server = serve(on, echo);
   auto peer = raw_socket::connect_to(server->port());
-  peer.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
-            "Content-Length: 5\r\n\r\n");
+  peer.send(
+      "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+      "Content-Length: 5\r\n\r\n");
   CHECK(peer.until("\r\n\r\n") == "HTTP/1.1 100 Continue\r\n\r\n");
   peer.send("hello");
   CHECK(peer.answer().second == "POST / hello");
@@ -222,8 +224,9 @@ TEST_CASE("HEAD gets the head of the answer alone") {
   loop on;
   auto server = serve(on, echo);
   auto peer = raw_socket::connect_to(server->port());
-  peer.send("HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n"
-            "GET /y HTTP/1.1\r\nHost: a\r\n\r\n");
+  peer.send(
+      "HEAD /x HTTP/1.1\r\nHost: a\r\n\r\n"
+      "GET /y HTTP/1.1\r\nHost: a\r\n\r\n");
   const auto head = peer.until("\r\n\r\n");
   CHECK(head.find("Content-Length: 8\r\n") != head.npos);
   CHECK(peer.answer().second == "GET /y ");
@@ -260,11 +263,10 @@ TEST_CASE("a peer that has ended its side still gets its answer") {
 TEST_CASE("a request that ends half-way changes nothing") {
   std::atomic<int> handled{0};
   loop on;
-  auto server =
-      serve(on, [&](request&&, const responder& answer) {
-        ++handled;
-        answer({});
-      });
+  auto server = serve(on, [&](request&&, const responder& answer) {
+    ++handled;
+    answer({});
+  });
   for (const std::string& part :
        {std::string{"GET / HT"}, post_head(10) + "12345"}) {
     auto peer = raw_socket::connect_to(server->port());
@@ -296,7 +298,8 @@ TEST_CASE("an answer that can't be sent as it is becomes 500") {
 TEST_CASE("a request nobody answers is 500, and so is one that throws") {
   loop on;
   auto server = serve(on, [](request&& what, const responder&) {
-    if (what.target == "/throw") throw std::runtime_error{"on purpose"};
+    if (what.target == "/throw")
+      throw std::runtime_error{"on purpose"};
   });
   auto peer = raw_socket::connect_to(server->port());
   for (const std::string target : {"/drop", "/throw", "/drop"}) {

@@ -28,7 +28,8 @@ constexpr auto patience = std::chrono::seconds{60};
 inline bool eventually(const std::function<bool()>& holds) {
   const auto end = std::chrono::steady_clock::now() + patience;
   while (!holds()) {
-    if (std::chrono::steady_clock::now() > end) return false;
+    if (std::chrono::steady_clock::now() > end)
+      return false;
     std::this_thread::sleep_for(1ms);
   }
   return true;
@@ -71,7 +72,8 @@ inline response text(std::string body, unsigned status = 200) {
 inline std::unique_ptr<server> serve(loop& on, handler take,
                                      server_options how = {}) {
   auto made = server::listen(on, std::move(how), std::move(take));
-  if (!made) FAIL(to_string(made.error()));
+  if (!made)
+    FAIL(to_string(made.error()));
   return std::move(*made);
 }
 
@@ -81,7 +83,8 @@ inline std::unique_ptr<client> client_for(loop& on, std::uint16_t port,
   to.host = "127.0.0.1";
   to.port = port;
   auto made = client::make(on, std::move(to), std::move(how));
-  if (!made) FAIL(to_string(made.error()));
+  if (!made)
+    FAIL(to_string(made.error()));
   return std::move(*made);
 }
 

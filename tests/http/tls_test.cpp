@@ -29,8 +29,7 @@ class world {
     return saved(make_identity(how), nullptr);
   }
   server_options good() {
-    return with({.name = "good",
-                 .alternatives = "DNS:localhost,IP:127.0.0.1"});
+    return with({.name = "good", .alternatives = "DNS:localhost,IP:127.0.0.1"});
   }
 
  private:
@@ -56,7 +55,8 @@ std::unique_ptr<client> tls_client(loop& on, std::uint16_t port,
   to.host = std::move(host);
   to.port = port;
   auto made = client::make(on, std::move(to), std::move(how));
-  if (!made) FAIL(to_string(made.error()));
+  if (!made)
+    FAIL(to_string(made.error()));
   return std::move(*made);
 }
 
@@ -76,7 +76,8 @@ std::string refusal(const server_options& how, const std::string& ca,
   options.ca_file = ca;
   auto client = tls_client(here, server->port(), options, std::move(host));
   const auto got = call(*client, post("/SECRET", "SECRET"));
-  if (got.has_value()) return "";
+  if (got.has_value())
+    return "";
   CHECK_FALSE(got.error().maybe_sent);
   CHECK(got.error().what.context.find("SECRET") == std::string::npos);
   CHECK(handled == 0);
@@ -134,7 +135,8 @@ TEST_CASE("HTTPS goes there and back, on one kept connection") {
     auto client = tls_client(here, server->port(), how, host);
     for (int i = 0; i < 20; ++i) {
       const auto got = call(*client, post("/" + std::to_string(i), "hello"));
-      if (!got) FAIL(to_string(got.error().what));
+      if (!got)
+        FAIL(to_string(got.error().what));
       CHECK(got->body == "POST /" + std::to_string(i) + " hello");
     }
     CHECK(server->connections() == 1);
@@ -175,8 +177,8 @@ TEST_CASE("a refused request over TLS gets its status, and the cause") {
 TEST_CASE("a certificate for another host is refused before anything is sent") {
   world w;
   CHECK(refusal(w.good(), w.ca()).empty());
-  const auto other = w.with({.name = "localhost",
-                             .alternatives = "DNS:other.test,IP:127.0.0.2"});
+  const auto other = w.with(
+      {.name = "localhost", .alternatives = "DNS:other.test,IP:127.0.0.2"});
   says(refusal(other, w.ca()), "hostname mismatch");
   says(refusal(other, w.ca(), "127.0.0.1"), "IP address mismatch");
 }
@@ -361,7 +363,8 @@ TEST_CASE("an answer without a length that TLS did not end is not whole") {
       SSL_read(ssl.get(), block, sizeof block);
       const std::string_view answer = "HTTP/1.1 200 OK\r\n\r\nhalf or all?";
       SSL_write(ssl.get(), answer.data(), static_cast<int>(answer.size()));
-      if (n == 2) SSL_shutdown(ssl.get());
+      if (n == 2)
+        SSL_shutdown(ssl.get());
     }
     ERR_clear_error();
     peer.end_sending();
@@ -386,7 +389,8 @@ TEST_CASE("streams and draining work over TLS") {
       there,
       [](request&& what, const responder& answer) {
         answer.start_stream(text(what.target));
-        for (int i = 0; i < 100; ++i) answer.send_chunk(std::string(1000, 'x'));
+        for (int i = 0; i < 100; ++i)
+          answer.send_chunk(std::string(1000, 'x'));
         answer.end_stream();
       },
       w.good());
