@@ -20,10 +20,9 @@ api_answer bad_request(std::string_view text) {
 }
 
 std::size_t code_points(std::string_view text) {
-  return static_cast<std::size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) {
-        return (static_cast<unsigned char>(c) & 0xc0u) != 0x80u;
-      }));
+  return static_cast<std::size_t>(std::count_if(
+      text.begin(), text.end(),
+      [](char c) { return (static_cast<unsigned char>(c) & 0xc0u) != 0x80u; }));
 }
 
 bool blank(std::string_view text) {
@@ -74,8 +73,8 @@ api_answer bad(unsigned code, std::string_view description,
              R"(,"description":)";
   append_json_string(out.body, description);
   if (retry_after > 0)
-    out.body += R"(,"parameters":{"retry_after":)" +
-                std::to_string(retry_after) + '}';
+    out.body +=
+        R"(,"parameters":{"retry_after":)" + std::to_string(retry_after) + '}';
   out.body += '}';
   return out;
 }
@@ -181,10 +180,9 @@ api_answer bot::carry_out(const method& m, const params& with, moment now,
     case method_kind::who_am_i: {
       auto me = self_;
       me.pop_back();
-      return good(me +
-                  R"(,"can_join_groups":true,)"
-                  R"("can_read_all_group_messages":false,)"
-                  R"("supports_inline_queries":true})");
+      return good(me + R"(,"can_join_groups":true,)"
+                       R"("can_read_all_group_messages":false,)"
+                       R"("supports_inline_queries":true})");
     }
     case method_kind::nod:
     case method_kind::get_updates:
@@ -229,8 +227,8 @@ api_answer bot::send(const method& m, const params& with, moment now,
   api_answer refused;
   if (refuse_by_limits(now, 1, out, refused))
     return refused;
-  auto& sent = world_.send(*to, out.text, std::move(markup),
-                           to_ms(now.wall) / 1000);
+  auto& sent =
+      world_.send(*to, out.text, std::move(markup), to_ms(now.wall) / 1000);
   out.recorded = true;
   out.message_id = sent.id;
   std::string message;
@@ -264,8 +262,8 @@ api_answer bot::send_album(const params& with, moment now, chat& to,
   return good(messages + ']');
 }
 
-api_answer bot::edit(const method& m, const params& with, moment now,
-                     chat& in, call_outcome& out) {
+api_answer bot::edit(const method& m, const params& with, moment now, chat& in,
+                     call_outcome& out) {
   std::string why;
   out.message_id = with.integer("message_id");
   auto target = world_.find_sent(in, out.message_id, "edit", why);

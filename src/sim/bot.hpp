@@ -38,14 +38,14 @@ struct bot_options {
 /// What became of a call.
 struct call_outcome {
   api_answer answer;
-  milliseconds delay{0};   ///< the answer leaves so long after the arrival
-  bool cut = false;        ///< close the connection instead of answering
-  bool recorded = false;   ///< a message was made or changed
+  milliseconds delay{0};  ///< the answer leaves so long after the arrival
+  bool cut = false;       ///< close the connection instead of answering
+  bool recorded = false;  ///< a message was made or changed
   fault_kind fault = fault_kind::none;
   limit_scope limit = limit_scope::none;
   std::int64_t chat = 0;
   std::int64_t message_id = 0;
-  unsigned cost = 1;       ///< messages it counts as
+  unsigned cost = 1;  ///< messages it counts as
   std::string text;
 };
 

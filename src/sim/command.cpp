@@ -49,7 +49,8 @@ struct sim_flags {
 template <class T>
 T number(std::string_view text, const std::string& flag) {
   T n{};
-  auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), n);
+  auto [end, fault] =
+      std::from_chars(text.data(), text.data() + text.size(), n);
   if (fault != std::errc{} || end != text.data() + text.size() || n < T{})
     usage(flag + ": not a number: " + std::string{text});
   return n;
@@ -63,17 +64,17 @@ void read_listen(const std::string& text, sim_options& how) {
   if (host.front() == '[' && host.back() == ']')
     host = host.substr(1, host.size() - 2);
   how.host = host;
-  how.port = number<std::uint16_t>(
-      std::string_view{text}.substr(colon + 1), "--listen");
+  how.port = number<std::uint16_t>(std::string_view{text}.substr(colon + 1),
+                                   "--listen");
 }
 
 burst read_burst(const std::string& text) {
   auto at = text.find('@');
   if (at == std::string::npos)
     usage("--burst: COUNT@SECOND is wanted");
-  return {number<std::uint64_t>(std::string_view{text}.substr(0, at),
-                                "--burst"),
-          number<double>(std::string_view{text}.substr(at + 1), "--burst")};
+  return {
+      number<std::uint64_t>(std::string_view{text}.substr(0, at), "--burst"),
+      number<double>(std::string_view{text}.substr(at + 1), "--burst")};
 }
 
 outage read_outage(const std::string& text) {
@@ -81,8 +82,7 @@ outage read_outage(const std::string& text) {
   if (dash == std::string::npos)
     usage("--outage: FROM-TO in seconds is wanted");
   outage o{number<double>(std::string_view{text}.substr(0, dash), "--outage"),
-           number<double>(std::string_view{text}.substr(dash + 1),
-                          "--outage")};
+           number<double>(std::string_view{text}.substr(dash + 1), "--outage")};
   if (o.to <= o.from)
     usage("--outage: TO must be after FROM");
   return o;
@@ -217,13 +217,15 @@ void add_verify(CLI::App& sim, int& exit_code) {
       "the log can't be judged");
   verify->add_option("LOG", f->file, "What --log wrote")->required();
   verify->add_flag("--json", f->json, "One JSON object instead of a table");
-  verify->add_option("--max-duplicates", f->how.max_duplicates,
-                     "Duplicates that are no fault, e.g. calls under way when "
-                     "the bot was killed")
+  verify
+      ->add_option("--max-duplicates", f->how.max_duplicates,
+                   "Duplicates that are no fault, e.g. calls under way when "
+                   "the bot was killed")
       ->capture_default_str();
-  verify->add_option("--stretch", f->how.stretch_seconds,
-                     "Seconds of the busiest stretch, for the utilisation of "
-                     "the global budget")
+  verify
+      ->add_option("--stretch", f->how.stretch_seconds,
+                   "Seconds of the busiest stretch, for the utilisation of "
+                   "the global budget")
       ->capture_default_str()
       ->check(CLI::Range(1, 86'400));
   verify->callback([f, &exit_code] {

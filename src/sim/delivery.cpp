@@ -29,7 +29,8 @@ std::pair<std::string, std::string> split_url(const std::string& url) {
 std::optional<unsigned> retry_after_of(const http::response& r) {
   auto text = r.headers.find("Retry-After");
   unsigned n = 0;
-  auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), n);
+  auto [end, fault] =
+      std::from_chars(text.data(), text.data() + text.size(), n);
   if (fault != std::errc{} || end != text.data() + text.size())
     return std::nullopt;
   return n;
@@ -88,15 +89,12 @@ void simulator::impl::deliver(const feed::job& job, moment at) {
   ++counts.in_flight;
   webhook_client->send(
       std::move(r), delivery_timeout,
-      [this, generation = feed.generation(), d = job.what,
-       sent = at.mono](const auto& answer) {
-        delivered(generation, d, sent, answer);
-      });
+      [this, generation = feed.generation(), d = job.what, sent = at.mono](
+          const auto& answer) { delivered(generation, d, sent, answer); });
 }
 
 void simulator::impl::delivered(
-    std::uint64_t generation, const webhook_queues::delivery& d,
-    mono_time sent,
+    std::uint64_t generation, const webhook_queues::delivery& d, mono_time sent,
     const boost::system::result<http::response, http::failure>& r) {
   if (closing || generation != feed.generation())
     return;

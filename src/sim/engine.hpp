@@ -62,8 +62,8 @@ struct simulator::impl {
                  http::responder& to, moment at);
   void answer_call(const method& m, const params& with,
                    const http::responder* to, moment at);
-  void webhook_method(const method& m, const params& with,
-                      http::responder& to, moment at);
+  void webhook_method(const method& m, const params& with, http::responder& to,
+                      moment at);
   void note(const method& m, const call_outcome& c, mono_time arrived,
             bool by_webhook);
   void reply(http::responder to, api_answer answer, milliseconds delay);
@@ -110,7 +110,7 @@ struct simulator::impl {
 
   std::mutex published_mutex;  ///< guards `published`; for any thread
   sim_state published;
-  int done_fd = -1;            ///< an eventfd; for any thread
+  int done_fd = -1;  ///< an eventfd; for any thread
   std::atomic<bool> stopped{false};
   std::uint16_t port = 0;
 

@@ -18,8 +18,8 @@ constexpr std::chrono::milliseconds period{100};
 }  // namespace
 
 result<std::unique_ptr<event_log>> event_log::open(const std::string& path) {
-  auto file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
-                     0644);
+  auto file =
+      ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (file < 0)
     return error{errc::unavailable,
                  "can't write the log " + path + ": " + std::strerror(errno)};

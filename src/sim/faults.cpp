@@ -6,21 +6,28 @@ namespace troupe::sim {
 
 std::string_view to_string(fault_kind kind) noexcept {
   switch (kind) {
-    case fault_kind::none: return "";
-    case fault_kind::drop: return "drop";
-    case fault_kind::reset: return "reset";
-    case fault_kind::gateway: return "502";
-    case fault_kind::flood: return "429";
-    case fault_kind::forbidden: return "403";
-    case fault_kind::delay: return "delay";
+    case fault_kind::none:
+      return "";
+    case fault_kind::drop:
+      return "drop";
+    case fault_kind::reset:
+      return "reset";
+    case fault_kind::gateway:
+      return "502";
+    case fault_kind::flood:
+      return "429";
+    case fault_kind::forbidden:
+      return "403";
+    case fault_kind::delay:
+      return "delay";
   }
   return "";
 }
 
 std::optional<fault_kind> parse_fault_kind(std::string_view text) noexcept {
-  for (auto kind : {fault_kind::drop, fault_kind::reset, fault_kind::gateway,
-                    fault_kind::flood, fault_kind::forbidden,
-                    fault_kind::delay})
+  for (auto kind :
+       {fault_kind::drop, fault_kind::reset, fault_kind::gateway,
+        fault_kind::flood, fault_kind::forbidden, fault_kind::delay})
     if (text == to_string(kind))
       return kind;
   return std::nullopt;

@@ -28,8 +28,8 @@ std::optional<fault_kind> parse_fault_kind(std::string_view text) noexcept;
 
 struct fault {
   fault_kind kind = fault_kind::none;
-  unsigned retry_after = 1;   ///< seconds, for flood
-  milliseconds delay{0};      ///< for delay
+  unsigned retry_after = 1;  ///< seconds, for flood
+  milliseconds delay{0};     ///< for delay
 };
 
 /// Fractions of sends and edits that go wrong by chance.
@@ -41,8 +41,8 @@ struct fault_rates {
 
 /// Strikes the `nth` call that fits, and those after it, `times` in all.
 struct scripted_fault {
-  std::string method;               ///< lower case; empty: any
-  std::optional<std::int64_t> chat; ///< none: any
+  std::string method;                ///< lower case; empty: any
+  std::optional<std::int64_t> chat;  ///< none: any
   std::uint64_t nth = 1;
   std::uint64_t times = 1;
   fault what;

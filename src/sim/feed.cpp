@@ -116,8 +116,7 @@ api_answer feed::set_webhook(const params& with, moment now) {
   if (hook.secret.size() > 256)
     return bad(400, "Bad Request: secret token is too long");
   if (!hook.secret.empty() && !telegram::valid_secret(hook.secret))
-    return bad(400,
-               "Bad Request: secret token contains unallowed characters");
+    return bad(400, "Bad Request: secret token contains unallowed characters");
   if (!hook.url.starts_with("http://") && !hook.url.starts_with("https://"))
     return bad(400,
                "Bad Request: bad webhook: An HTTPS URL must be provided for "
@@ -248,8 +247,8 @@ feed::poll_step feed::begin_poll(poller::token who, const params& with,
   allow(with);
   poller::request r;
   r.who = who;
-  r.offset = std::clamp<std::int64_t>(with.integer("offset"), INT32_MIN,
-                                      INT32_MAX);
+  r.offset =
+      std::clamp<std::int64_t>(with.integer("offset"), INT32_MIN, INT32_MAX);
   r.limit = with.integer("limit", 100);
   r.timeout = with.integer("timeout");
   auto confirmed = queue_.confirm(r.offset);

@@ -39,9 +39,8 @@ class feed {
 
   /// Queues an update; none if its kind is not allowed or the queue is full.
   /// @param member `"message":{...}`: the update without its id.
-  std::optional<update_id> push(telegram::update_kind kind,
-                                std::int64_t queue, std::string_view member,
-                                mono_time now);
+  std::optional<update_id> push(telegram::update_kind kind, std::int64_t queue,
+                                std::string_view member, mono_time now);
   /// Queues one with its own id, as given.
   bool push(queued_update u);
   bool allows(telegram::update_kind kind) const noexcept;
@@ -65,6 +64,7 @@ class feed {
                             std::optional<unsigned> retry_after,
                             std::string_view failure, moment now);
   void pause();
+  bool paused() const noexcept { return paused_; }
   void restart(mono_time now);
 
   // getUpdates.

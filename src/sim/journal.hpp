@@ -29,9 +29,8 @@ class journal {
   void config(moment now, std::string_view rest);
   /// Marks a moment: started, settled, unsettled, end, outage...
   void mark(std::string_view event, mono_time now, std::string_view rest = {});
-  void update(mono_time now, update_id id, std::int64_t chat,
-              std::int64_t user, telegram::update_kind kind,
-              std::string_view text);
+  void update(mono_time now, update_id id, std::int64_t chat, std::int64_t user,
+              telegram::update_kind kind, std::string_view text);
   void delivery(const webhook_queues::delivery& d, mono_time sent,
                 mono_time answered, unsigned status);
   void confirmed(mono_time now, const update_queue::confirmation& c);

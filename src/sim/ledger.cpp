@@ -118,8 +118,7 @@ void ledger::accepted(std::int64_t id, std::int64_t took) {
 }
 
 void ledger::confirmed(std::int64_t below) {
-  while (confirmed_to_ < entries_.size() &&
-         entries_[confirmed_to_].id < below)
+  while (confirmed_to_ < entries_.size() && entries_[confirmed_to_].id < below)
     accept(entries_[confirmed_to_++]);
 }
 
@@ -138,8 +137,8 @@ ledger::entry* ledger::match(chat& in, const counted_reply& r) {
   return it == in.by_text.end() ? nullptr : &entries_[in.texts[it->second - 1]];
 }
 
-void ledger::reply(std::int64_t chat_id, std::string_view text,
-                   std::int64_t at, bool answer_lost) {
+void ledger::reply(std::int64_t chat_id, std::string_view text, std::int64_t at,
+                   bool answer_lost) {
   auto counted = read_counted(text);
   if (!counted)
     return;

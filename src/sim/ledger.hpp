@@ -42,7 +42,7 @@ class ledger {
     std::uint64_t text = 0;  ///< a hash; 0: not counted
     std::int64_t id = 0;
     std::int64_t at = 0;
-    std::uint32_t place = 0; ///< in its chat, from 1
+    std::uint32_t place = 0;  ///< in its chat, from 1
     std::uint16_t replies = 0;
     std::uint16_t excuses = 0;
     bool accepted = false;
@@ -59,8 +59,7 @@ class ledger {
   entry* find(std::int64_t id);
   void accept(entry& e);
   entry* match(chat& in, const counted_reply& r);
-  void note(std::string_view what, std::int64_t in_chat,
-            std::string_view text);
+  void note(std::string_view what, std::int64_t in_chat, std::string_view text);
 
   std::vector<entry> entries_;
   std::unordered_map<std::int64_t, std::uint32_t> odd_ids_;

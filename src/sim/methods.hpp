@@ -17,7 +17,7 @@ enum class method_kind : std::uint8_t {
   set_webhook,
   delete_webhook,
   webhook_info,
-  nod,           ///< answered `true`, nothing more
+  nod,  ///< answered `true`, nothing more
 };
 
 struct method {

@@ -85,7 +85,8 @@ std::int64_t lenient_integer(std::string_view text,
   if (!text.empty() && text.front() == '+')
     text.remove_prefix(1);
   std::int64_t n = 0;
-  auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), n);
+  auto [end, fault] =
+      std::from_chars(text.data(), text.data() + text.size(), n);
   if (fault == std::errc::result_out_of_range)
     return text.front() == '-' ? std::numeric_limits<std::int64_t>::min()
                                : std::numeric_limits<std::int64_t>::max();
@@ -117,9 +118,9 @@ void read_form(std::string_view text, params& into) {
     auto name = percent_decoded(pair.substr(0, equals), true);
     if (name.empty())
       continue;
-    into.add(std::move(name),
-             percent_decoded(
-                 pair.substr(std::min(equals + 1, pair.size())), true));
+    into.add(
+        std::move(name),
+        percent_decoded(pair.substr(std::min(equals + 1, pair.size())), true));
   }
 }
 

@@ -37,8 +37,7 @@ poller::step poller::begin(const request& what, update_queue& queue,
   return out;
 }
 
-std::optional<poller::answer> poller::poll(update_queue& queue,
-                                           mono_time now) {
+std::optional<poller::answer> poller::poll(update_queue& queue, mono_time now) {
   if (!held_)
     return std::nullopt;
   if (now >= *wake_)

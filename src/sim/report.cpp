@@ -11,23 +11,35 @@ namespace {
 
 const char* to_text(verdict::state s) {
   switch (s) {
-    case verdict::state::ok: return "ok";
-    case verdict::state::broken: return "BROKEN";
-    case verdict::state::not_exercised: return "not exercised";
+    case verdict::state::ok:
+      return "ok";
+    case verdict::state::broken:
+      return "BROKEN";
+    case verdict::state::not_exercised:
+      return "not exercised";
   }
   return "";
 }
 
 const char* meaning(const std::string& name) {
-  if (name == "G1") return "nothing accepted is lost";
-  if (name == "G2") return "state changes exactly once";
-  if (name == "G3") return "a chat's order holds";
-  if (name == "G4") return "a turn is all or nothing";
-  if (name == "G5") return "no call is repeated without need";
-  if (name == "G6") return "one owner per shard";
-  if (name == "G7") return "no limit window is overfilled";
-  if (name == "G8") return "retry_after is kept";
-  if (name == "G9") return "campaigns and replies both move";
+  if (name == "G1")
+    return "nothing accepted is lost";
+  if (name == "G2")
+    return "state changes exactly once";
+  if (name == "G3")
+    return "a chat's order holds";
+  if (name == "G4")
+    return "a turn is all or nothing";
+  if (name == "G5")
+    return "no call is repeated without need";
+  if (name == "G6")
+    return "one owner per shard";
+  if (name == "G7")
+    return "no limit window is overfilled";
+  if (name == "G8")
+    return "retry_after is kept";
+  if (name == "G9")
+    return "campaigns and replies both move";
   return "";
 }
 
@@ -81,7 +93,9 @@ class object_text {
   std::string out_;
 };
 
-unsigned long long ull(std::uint64_t n) { return n; }
+unsigned long long ull(std::uint64_t n) {
+  return n;
+}
 
 }  // namespace
 
@@ -110,8 +124,9 @@ std::string to_table(const verdict& v) {
        "calls", ull(v.calls), ull(v.faults), ull(v.refused_403));
   for (auto& f : v.findings)
     out += "  ! " + f + '\n';
-  line(out, "\n%s", v.ok() ? "All guarantees that were exercised held."
-                           : "NOT PROVEN: see above.");
+  line(out, "\n%s",
+       v.ok() ? "All guarantees that were exercised held."
+              : "NOT PROVEN: see above.");
   return out;
 }
 

@@ -7,7 +7,9 @@ namespace troupe::sim {
 
 namespace {
 
-api_answer not_found() { return bad(404, "Not Found"); }
+api_answer not_found() {
+  return bad(404, "Not Found");
+}
 
 bool from_loopback(std::string_view peer) {
   return peer.starts_with("127.") || peer.starts_with("::1") ||

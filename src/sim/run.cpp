@@ -15,16 +15,39 @@ namespace troupe::sim {
 
 namespace {
 
-// Blocked before any thread starts, so that all of them inherit it.
-int open_signals() {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
-  return ::signalfd(-1, &set, SFD_CLOEXEC);
-}
+// SIGINT and SIGTERM as something to poll. Made before any thread starts, so
+// that all of them have the signals blocked.
+class signal_reader {
+ public:
+  signal_reader() {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &set, &before_);
+    pipe_before_ = std::signal(SIGPIPE, SIG_IGN);
+    fd_ = ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+  }
+  ~signal_reader() {
+    // One that is still pending would end us once it is let through.
+    signalfd_siginfo seen;
+    while (fd_ >= 0 && ::read(fd_, &seen, sizeof seen) > 0) {
+    }
+    if (fd_ >= 0)
+      ::close(fd_);
+    std::signal(SIGPIPE, pipe_before_);
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  signal_reader(const signal_reader&) = delete;
+  signal_reader& operator=(const signal_reader&) = delete;
+
+  int fd() const noexcept { return fd_; }
+
+ private:
+  sigset_t before_{};
+  void (*pipe_before_)(int) = SIG_DFL;
+  int fd_ = -1;
+};
 
 void say(const std::string& line) {
   std::fputs((line + '\n').c_str(), stdout);
@@ -45,16 +68,15 @@ class progress_line {
 
   void show(const sim_state& s, double seconds) {
     char text[256];
-    std::snprintf(
-        text, sizeof text,
-        "%5.0f s  %-8s  updates %llu  delivered %llu  waiting %zu  "
-        "replies %llu (%.0f/s)  unanswered %llu  429 %llu",
-        seconds, std::string{to_string(s.now)}.c_str(), ull(s.updates),
-        ull(s.delivered), s.pending, ull(s.sent),
-        seconds > last_ ? static_cast<double>(s.sent - last_sent_) /
-                              (seconds - last_)
-                        : 0.0,
-        ull(s.unanswered), ull(s.refused_429));
+    std::snprintf(text, sizeof text,
+                  "%5.0f s  %-8s  updates %llu  delivered %llu  waiting %zu  "
+                  "replies %llu (%.0f/s)  unanswered %llu  429 %llu",
+                  seconds, std::string{to_string(s.now)}.c_str(),
+                  ull(s.updates), ull(s.delivered), s.pending, ull(s.sent),
+                  seconds > last_ ? static_cast<double>(s.sent - last_sent_) /
+                                        (seconds - last_)
+                                  : 0.0,
+                  ull(s.unanswered), ull(s.refused_429));
     std::fprintf(stderr, terminal_ ? "\r\033[K%s" : "%s\n", text);
     std::fflush(stderr);
     last_sent_ = s.sent;
@@ -115,28 +137,26 @@ bool show_progress(simulator& sim, int signals) {
 }  // namespace
 
 int run(sim_options how) {
-  auto signals = open_signals();
-  if (signals < 0) {
+  signal_reader signals;
+  if (signals.fd() < 0) {
     std::fprintf(stderr, "troupe sim: signalfd: %s\n", std::strerror(errno));
     return 1;
   }
   auto host = how.host;
   auto started = simulator::start(std::move(how));
   if (!started) {
-    std::fprintf(stderr, "troupe sim: %s\n",
-                 started.error().context.c_str());
+    std::fprintf(stderr, "troupe sim: %s\n", started.error().context.c_str());
     return started.error().code == errc::bad_input ? 2 : 1;
   }
   auto& sim = **started;
   auto shown = host.find(':') == std::string::npos ? host : '[' + host + ']';
   say(R"({"listening":")" + shown + ':' + std::to_string(sim.port()) + R"("})");
-  bool said = show_progress(sim, signals);
+  bool said = show_progress(sim, signals.fd());
   auto last = sim.state();
   sim.stop();
   auto end = is_over(last.now) ? last.now : phase::stopped;
   if (!said)
     say_done(end);
-  ::close(signals);
   auto trouble = sim.log_trouble();
   if (!trouble.empty())
     std::fprintf(stderr, "troupe sim: %s\n", trouble.c_str());

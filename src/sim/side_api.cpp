@@ -101,9 +101,8 @@ api_answer simulator::impl::inject(const http::request& what, moment at) {
   u.id = facts->id;
   u.kind = facts->kind;
   auto routed = telegram::route(body);
-  auto poll = routed && routed->key.type == chat_key::kind::poll
-                  ? routed->key.id
-                  : 0;
+  auto poll =
+      routed && routed->key.type == chat_key::kind::poll ? routed->key.id : 0;
   u.queue = queue_of(facts->kind, facts->chat_id, facts->user_id, poll);
   u.expires = at.mono + life_of(facts->kind);
   u.body = std::move(body);
@@ -129,11 +128,12 @@ api_answer simulator::impl::inject_text(moment at) {
   std::string text{reader.text("text")};
   auto id = post_text(chat, user, text, at);
   if (!id)
-    return wrong("the update was dropped: its kind is not allowed, or the "
-                 "queue is full");
+    return wrong(
+        "the update was dropped: its kind is not allowed, or the "
+        "queue is full");
   return plain(id_answer(
-      *id, R"(,"message_id":)" +
-               std::to_string(bot.chats().at(chat).last_message)));
+      *id,
+      R"(,"message_id":)" + std::to_string(bot.chats().at(chat).last_message)));
 }
 
 api_answer simulator::impl::inject_press(moment at) {
@@ -147,16 +147,16 @@ api_answer simulator::impl::inject_press(moment at) {
                              reader.text("data"), query, bot.self());
   auto id = feed.push(kind, queue_of(kind, chat->id, user, 0), member, at.mono);
   if (!id)
-    return wrong("the update was dropped: its kind is not allowed, or the "
-                 "queue is full");
+    return wrong(
+        "the update was dropped: its kind is not allowed, or the "
+        "queue is full");
   ++counts.updates;
   journal.update(at.mono, *id, chat->id, user, kind, {});
   return plain(id_answer(*id, R"(,"query_id":")" + query + '"'));
 }
 
 api_answer simulator::impl::set_blocked(bool blocked, moment at) {
-  auto chat = bot.chats().find(
-      reader.number("chat", reader.number("user")));
+  auto chat = bot.chats().find(reader.number("chat", reader.number("user")));
   if (!chat)
     return wrong("chat not found");
   chat->blocked = blocked;
@@ -164,8 +164,8 @@ api_answer simulator::impl::set_blocked(bool blocked, moment at) {
     users.gave_up(chat->id);
   auto user = reader.number("user", chat->id > 0 ? chat->id : 1);
   auto kind = telegram::update_kind::my_chat_member;
-  auto member = block_update(*chat, user, blocked, bot.self(),
-                             to_ms(at.wall) / 1000);
+  auto member =
+      block_update(*chat, user, blocked, bot.self(), to_ms(at.wall) / 1000);
   auto id = feed.push(kind, queue_of(kind, chat->id, user, 0), member, at.mono);
   if (!id)
     return plain(R"({"ok":true})");

@@ -55,14 +55,22 @@ std::string describe(const sim_options& how) {
 
 std::string_view to_string(phase p) noexcept {
   switch (p) {
-    case phase::serving: return "serving";
-    case phase::waiting: return "waiting";
-    case phase::playing: return "playing";
-    case phase::settling: return "settling";
-    case phase::settled: return "settled";
-    case phase::unsettled: return "unsettled";
-    case phase::no_bot: return "no_bot";
-    case phase::stopped: return "stopped";
+    case phase::serving:
+      return "serving";
+    case phase::waiting:
+      return "waiting";
+    case phase::playing:
+      return "playing";
+    case phase::settling:
+      return "settling";
+    case phase::settled:
+      return "settled";
+    case phase::unsettled:
+      return "unsettled";
+    case phase::no_bot:
+      return "no_bot";
+    case phase::stopped:
+      return "stopped";
   }
   return "";
 }
@@ -131,9 +139,9 @@ void simulator::impl::begin() {
     bot.chats().at(user_id_of(n)).blocked = users.is_blocked(n);
   for (std::uint64_t n = 0; n < how.users.groups; ++n)
     bot.chats().at(group_id_of(n));
-  enter(how.users.users + how.users.groups > 0 ? phase::waiting
-                                               : phase::serving,
-        at);
+  enter(
+      how.users.users + how.users.groups > 0 ? phase::waiting : phase::serving,
+      at);
   pump();
 }
 
@@ -156,7 +164,9 @@ void simulator::impl::pump() {
 void simulator::impl::write_due(moment at) {
   if (users.burst_begins(at.mono)) {
     journal.mark("burst", at.mono);
-    feed.restart(at.mono);
+    // In an outage it waits for the end of that.
+    if (!feed.paused())
+      feed.restart(at.mono);
   }
   while (auto u = users.next(at.mono))
     if (!say(*u, at))
@@ -177,8 +187,8 @@ std::optional<update_id> simulator::impl::post_text(std::int64_t chat_id,
   auto kind = telegram::update_kind::message;
   if (!feed.allows(kind))
     return std::nullopt;
-  auto member = text_update(bot.chats().at(chat_id), user, text,
-                            to_ms(at.wall) / 1000);
+  auto member =
+      text_update(bot.chats().at(chat_id), user, text, to_ms(at.wall) / 1000);
   auto id = feed.push(kind, queue_of(kind, chat_id, user, 0), member, at.mono);
   if (!id)
     return std::nullopt;
@@ -206,8 +216,7 @@ void simulator::impl::look_for_outages(moment at) {
 
 bool simulator::impl::is_quiet() const {
   return users.unanswered() == 0 && counts.in_flight == 0 &&
-         calls_under_way == 0 &&
-         feed.updates().size() == 0;
+         calls_under_way == 0 && feed.updates().size() == 0;
 }
 
 void simulator::impl::advance_phase(moment at) {
@@ -302,18 +311,26 @@ result<std::unique_ptr<simulator>> simulator::start(sim_options how) {
 
 simulator::simulator(std::unique_ptr<impl> p) : impl_{std::move(p)} {}
 
-simulator::~simulator() { stop(); }
+simulator::~simulator() {
+  stop();
+}
 
-std::uint16_t simulator::port() const noexcept { return impl_->port; }
+std::uint16_t simulator::port() const noexcept {
+  return impl_->port;
+}
 
 sim_state simulator::state() const {
   std::lock_guard hold{impl_->published_mutex};
   return impl_->published;
 }
 
-int simulator::done_fd() const noexcept { return impl_->done_fd; }
+int simulator::done_fd() const noexcept {
+  return impl_->done_fd;
+}
 
-std::string simulator::log_trouble() const { return impl_->journal.trouble(); }
+std::string simulator::log_trouble() const {
+  return impl_->journal.trouble();
+}
 
 void simulator::stop() {
   if (impl_->stopped.exchange(true))
@@ -324,8 +341,7 @@ void simulator::stop() {
     auto at = p->now();
     bool open_end = p->now_in == phase::playing ||
                     p->now_in == phase::settling ||
-                    p->now_in == phase::waiting ||
-                    p->now_in == phase::serving;
+                    p->now_in == phase::waiting || p->now_in == phase::serving;
     if (open_end)
       p->enter(phase::stopped, at);
     p->closing = true;

@@ -38,14 +38,14 @@ struct sim_options {
 
 /// Where the run is.
 enum class phase : std::uint8_t {
-  serving,   ///< no users: just a server
-  waiting,   ///< for the bot to appear; the users hold still
+  serving,  ///< no users: just a server
+  waiting,  ///< for the bot to appear; the users hold still
   playing,
-  settling,  ///< the users are done; deliveries and answers still go on
-  settled,   ///< all was delivered and answered, and it was quiet
-  unsettled, ///< `settle` passed before that
-  no_bot,    ///< `wait_bot` passed and no bot appeared
-  stopped,   ///< asked to
+  settling,   ///< the users are done; deliveries and answers still go on
+  settled,    ///< all was delivered and answered, and it was quiet
+  unsettled,  ///< `settle` passed before that
+  no_bot,     ///< `wait_bot` passed and no bot appeared
+  stopped,    ///< asked to
 };
 
 std::string_view to_string(phase p) noexcept;
@@ -53,16 +53,16 @@ std::string_view to_string(phase p) noexcept;
 /// Counts since the start.
 struct sim_state {
   phase now = phase::serving;
-  std::uint64_t updates = 0;      ///< made
-  std::uint64_t delivered = 0;    ///< answered 2xx or confirmed
+  std::uint64_t updates = 0;    ///< made
+  std::uint64_t delivered = 0;  ///< answered 2xx or confirmed
   std::uint64_t failed_deliveries = 0;
-  std::size_t pending = 0;        ///< waiting in the queue
-  std::size_t in_flight = 0;      ///< deliveries without an answer
+  std::size_t pending = 0;    ///< waiting in the queue
+  std::size_t in_flight = 0;  ///< deliveries without an answer
   std::uint64_t calls = 0;
-  std::uint64_t sent = 0;         ///< messages and edits recorded
+  std::uint64_t sent = 0;  ///< messages and edits recorded
   std::uint64_t refused_429 = 0;
   std::uint64_t faults = 0;
-  std::uint64_t unanswered = 0;   ///< users' texts without a reply
+  std::uint64_t unanswered = 0;  ///< users' texts without a reply
 };
 
 /// The simulated Telegram: an HTTP server for a bot's calls, webhook

@@ -84,8 +84,7 @@ void traffic::refuse(const attempt& a, bool too_early) {
 void traffic::check_windows(const attempt& a, chat& in) {
   auto now = at(a.arrived);
   if (in.window.fits_at(now, a.cost) > now)
-    ++(a.chat < 0 ? sums_.limit_violations_group
-                  : sums_.limit_violations_chat);
+    ++(a.chat < 0 ? sums_.limit_violations_group : sums_.limit_violations_chat);
   if (global_.fits_at(now, a.cost) > now)
     ++sums_.limit_violations_global;
   in.window.enter(now, a.cost);
@@ -109,13 +108,12 @@ void traffic::conclude(verdict& into, unsigned stretch_seconds,
   into.retry_after_violations = sums_.retry_after_violations;
   if (sums_.replies == 0)
     return;
-  into.seconds = static_cast<double>(std::max<std::int64_t>(
-                     last_ - first_update, 1)) /
-                 1e6;
+  into.seconds =
+      static_cast<double>(std::max<std::int64_t>(last_ - first_update, 1)) /
+      1e6;
   into.replies_per_second =
       static_cast<double>(sums_.replies) / std::max(into.seconds, 0.1);
-  into.peak_replies_per_second =
-      static_cast<double>(most_within(tenths_, 10));
+  into.peak_replies_per_second = static_cast<double>(most_within(tenths_, 10));
   if (limits_.global_per_second == 0)
     return;
   auto stretch = std::clamp(static_cast<std::size_t>(into.seconds),

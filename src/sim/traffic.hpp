@@ -23,10 +23,10 @@ class traffic {
     std::int64_t answered = 0;
     unsigned cost = 1;
     bool recorded = false;
-    bool refused = false;      ///< 429
+    bool refused = false;  ///< 429
     std::int64_t retry_after = 0;
-    bool unprovoked = false;   ///< the 429 was a fault of ours
-    std::string_view limit;    ///< what the simulator said, see limit_scope
+    bool unprovoked = false;  ///< the 429 was a fault of ours
+    std::string_view limit;   ///< what the simulator said, see limit_scope
   };
   void add(const attempt& a);
   /// A 429 for a call that is no send.

@@ -67,8 +67,8 @@ class update_queue {
   confirmation confirm(std::int64_t offset);
   /// What getUpdates returns then: from `offset`, or from the head if it is
   /// far off. Drops what has expired.
-  std::vector<const queued_update*> read(std::int64_t offset,
-                                         std::size_t limit, mono_time now);
+  std::vector<const queued_update*> read(std::int64_t offset, std::size_t limit,
+                                         mono_time now);
 
   std::size_t size() const noexcept { return updates_.size(); }
   std::size_t bytes() const noexcept { return bytes_; }

@@ -28,10 +28,14 @@ std::optional<std::string_view> counted_text(std::string_view reply) {
 std::int64_t user_id_of(std::uint64_t n) noexcept {
   auto i = static_cast<std::int64_t>(n);
   switch (n % 4) {
-    case 0: return 100'001 + i;
-    case 1: return 5'000'000'000 + i;
-    case 2: return 2'147'483'000 + i;  // around 2^31
-    default: return (std::int64_t{1} << 51) + i;
+    case 0:
+      return 100'001 + i;
+    case 1:
+      return 5'000'000'000 + i;
+    case 2:
+      return 2'147'483'000 + i;  // around 2^31
+    default:
+      return (std::int64_t{1} << 51) + i;
   }
 }
 
@@ -117,8 +121,8 @@ virtual_users::utterance virtual_users::write() {
   }
   auto& t = talks_[out.chat];
   t.ignored = t.ignored || ignored;
-  out.text = how_.prefix + std::to_string(out.chat) + '-' +
-             std::to_string(++t.said);
+  out.text =
+      how_.prefix + std::to_string(out.chat) + '-' + std::to_string(++t.said);
   ++written_;
   if (!t.ignored) {
     t.waiting.push_back(out.text);
@@ -157,8 +161,8 @@ void virtual_users::forget(const utterance& u) {
   auto it = talks_.find(u.chat);
   if (it == talks_.end())
     return;
-  auto found = std::find(it->second.waiting.begin(), it->second.waiting.end(),
-                         u.text);
+  auto found =
+      std::find(it->second.waiting.begin(), it->second.waiting.end(), u.text);
   if (found == it->second.waiting.end())
     return;
   it->second.waiting.erase(found);

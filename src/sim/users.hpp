@@ -20,9 +20,9 @@ struct burst {
 };
 
 struct user_options {
-  std::uint64_t users = 0;   ///< private chats
+  std::uint64_t users = 0;  ///< private chats
   std::uint64_t groups = 0;
-  double rate = 10;          ///< updates per second; 0: closed loop
+  double rate = 10;  ///< updates per second; 0: closed loop
   bool poisson = true;
   std::optional<double> duration;      ///< seconds
   std::optional<std::uint64_t> count;  ///< updates, bursts included

@@ -28,7 +28,10 @@ error bad_line(std::uint64_t number, std::string_view what) {
 verdict::line judged(std::string name, bool exercised, bool held,
                      std::string what) {
   using enum verdict::state;
-  return {std::move(name), !exercised ? not_exercised : held ? ok : broken,
+  return {std::move(name),
+          !exercised ? not_exercised
+          : held     ? ok
+                     : broken,
           std::move(what)};
 }
 
@@ -64,8 +67,9 @@ struct log_judge::impl {
 result<void> log_judge::impl::read(std::string_view line,
                                    std::uint64_t number) {
   if (!line_of.read(line))
-    return bad_line(number, "not a JSON object; the log is damaged or of "
-                            "another program");
+    return bad_line(number,
+                    "not a JSON object; the log is damaged or of "
+                    "another program");
   auto event = line_of.text("e");
   if (!configured) {
     if (event != "config" || line_of.number("version") != journal::version)
@@ -89,8 +93,8 @@ result<void> log_judge::impl::read(std::string_view line,
     book.confirmed(line_of.number("below"));
   } else if (event == "call") {
     read_call();
-  } else if (event == "settled" || event == "unsettled" ||
-             event == "stopped" || event == "no_bot") {
+  } else if (event == "settled" || event == "unsettled" || event == "stopped" ||
+             event == "no_bot") {
     ended = true;
     if (out.end.empty())
       out.end = event;
@@ -156,47 +160,46 @@ void log_judge::impl::conclude() {
   auto& g = out.guarantees;
   bool took = out.accepted > 0;
   bool replied = book.counted_replies() > 0;
-  g.push_back(judged("G1", took, out.lost == 0,
-                     count(out.accepted, "accepted, ") +
-                         count(out.lost, "lost")));
+  g.push_back(
+      judged("G1", took, out.lost == 0,
+             count(out.accepted, "accepted, ") + count(out.lost, "lost")));
   g.push_back(judged("G2", replied, out.state_errors == 0,
                      count(out.redelivered, "delivered again, ") +
                          count(out.state_errors, "counted wrong")));
   g.push_back(judged("G3", replied, out.order_violations == 0,
                      count(out.order_violations, "replies out of order")));
-  g.push_back(judged("G4", replied, out.torn_turns == 0,
-                     count(out.torn_turns,
-                           "counted without the reply of the same turn")));
+  g.push_back(judged(
+      "G4", replied, out.torn_turns == 0,
+      count(out.torn_turns, "counted without the reply of the same turn")));
   g.push_back(judged(
       "G5", replied, out.duplicates <= how.max_duplicates,
       count(out.duplicates, "sent twice (") +
           count(how.max_duplicates, "allowed), ") +
           count(out.excused_duplicates, "more after an answer lost by us")));
-  g.push_back({"G6", verdict::state::not_exercised,
-               "needs two nodes on one store"});
-  g.push_back(judged("G7", sends->limited() && out.replies > 0,
-                     out.limit_violations() == 0,
-                     count(out.limit_violations_global, "global, ") +
-                         count(out.limit_violations_chat, "chat, ") +
-                         count(out.limit_violations_group,
-                               "group windows overfilled")));
-  g.push_back(judged("G8", out.answers_429 > 0,
-                     out.retry_after_violations == 0,
-                     count(out.retry_after_violations,
-                           "calls before retry_after was over, ") +
-                         count(out.answers_429, "times 429")));
+  g.push_back(
+      {"G6", verdict::state::not_exercised, "needs two nodes on one store"});
+  g.push_back(judged(
+      "G7", sends->limited() && out.replies > 0, out.limit_violations() == 0,
+      count(out.limit_violations_global, "global, ") +
+          count(out.limit_violations_chat, "chat, ") +
+          count(out.limit_violations_group, "group windows overfilled")));
+  g.push_back(judged(
+      "G8", out.answers_429 > 0, out.retry_after_violations == 0,
+      count(out.retry_after_violations, "calls before retry_after was over, ") +
+          count(out.answers_429, "times 429")));
   g.push_back({"G9", verdict::state::not_exercised, "needs a campaign"});
 }
 
-log_judge::log_judge(verify_options how)
-    : impl_{std::make_unique<impl>(how)} {}
+log_judge::log_judge(verify_options how) : impl_{std::make_unique<impl>(how)} {}
 log_judge::~log_judge() = default;
 
 result<void> log_judge::read(std::string_view line, std::uint64_t number) {
   return impl_->read(line, number);
 }
 
-bool log_judge::ended() const noexcept { return impl_->ended; }
+bool log_judge::ended() const noexcept {
+  return impl_->ended;
+}
 
 result<verdict> log_judge::finish() {
   if (!impl_->configured)
@@ -224,8 +227,8 @@ result<verdict> verify_file(const std::string& path, verify_options how) {
     if (whole && !ok)
       return ok.error();
     if (!whole && !judge.ended())
-      return error{errc::bad_input, "the log is cut off in line " +
-                                        std::to_string(number)};
+      return error{errc::bad_input,
+                   "the log is cut off in line " + std::to_string(number)};
   }
   if (in.bad())
     return error{errc::unavailable, "reading failed"};

@@ -31,20 +31,20 @@ struct verdict {
     std::string what;
   };
 
-  std::uint64_t updates = 0;       ///< made
-  std::uint64_t texts = 0;         ///< of those: what a counter counts
-  std::uint64_t accepted = 0;      ///< answered 2xx, or confirmed
-  std::uint64_t undelivered = 0;   ///< never accepted
-  std::uint64_t redelivered = 0;   ///< delivered again although accepted
+  std::uint64_t updates = 0;            ///< made
+  std::uint64_t texts = 0;              ///< of those: what a counter counts
+  std::uint64_t accepted = 0;           ///< answered 2xx, or confirmed
+  std::uint64_t undelivered = 0;        ///< never accepted
+  std::uint64_t redelivered = 0;        ///< delivered again although accepted
   std::uint64_t failed_deliveries = 0;  ///< answered, but not 2xx
   std::uint64_t unreachable = 0;        ///< not answered at all
   std::uint64_t calls = 0;
-  std::uint64_t replies = 0;       ///< messages and edits recorded
+  std::uint64_t replies = 0;  ///< messages and edits recorded
   std::uint64_t refused_403 = 0;
-  std::uint64_t faults = 0;        ///< ours, on purpose
+  std::uint64_t faults = 0;  ///< ours, on purpose
 
-  std::uint64_t lost = 0;          ///< accepted, never replied to
-  std::uint64_t undeliverable = 0; ///< the same, but the chat refuses the bot
+  std::uint64_t lost = 0;           ///< accepted, never replied to
+  std::uint64_t undeliverable = 0;  ///< the same, but the chat refuses the bot
   std::uint64_t order_violations = 0;
   std::uint64_t state_errors = 0;  ///< the counter was wrong for the text
   std::uint64_t torn_turns = 0;    ///< counted on, yet never replied to
@@ -64,7 +64,7 @@ struct verdict {
   double peak_replies_per_second = 0;  ///< in the busiest second
   double global_utilisation = 0;       ///< 0 without a global limit
 
-  std::string end;            ///< how the run ended, see `phase`
+  std::string end;  ///< how the run ended, see `phase`
   std::vector<line> guarantees;
   std::vector<std::string> findings;  ///< the first of each kind, with place
 
@@ -73,9 +73,7 @@ struct verdict {
            limit_violations_group;
   }
   /// Everything that was made was accepted, and a bot was there.
-  bool complete() const noexcept {
-    return undelivered == 0 && end != "no_bot";
-  }
+  bool complete() const noexcept { return undelivered == 0 && end != "no_bot"; }
   /// Nothing is broken and nothing is missing.
   bool ok() const noexcept;
 };

@@ -23,16 +23,15 @@ webhook_queues::webhook_queues(webhook_options how)
 
 std::chrono::nanoseconds webhook_queues::scaled(
     std::chrono::nanoseconds span) const {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-      span * how_.time_scale);
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(span *
+                                                              how_.time_scale);
 }
 
 double webhook_queues::fraction() {
   return std::uniform_real_distribution<double>{0, 1}(random_);
 }
 
-void webhook_queues::load(update_id id, std::int64_t queue,
-                          mono_time expires) {
+void webhook_queues::load(update_id id, std::int64_t queue, mono_time expires) {
   auto& of = lines_[queue];
   of.items.push_back({id, expires});
   ++loaded_;
@@ -107,8 +106,7 @@ webhook_queues::fate webhook_queues::succeeded(line& of, std::int64_t queue,
                                                mono_time now) {
   last_success_ = now;
   gone_since_.reset();
-  if (!of.items.front().resend && how_.resend > 0 &&
-      fraction() < how_.resend) {
+  if (!of.items.front().resend && how_.resend > 0 && fraction() < how_.resend) {
     auto again = of.items.front();
     again.resend = true;
     again.failures = 0;
@@ -121,9 +119,10 @@ webhook_queues::fate webhook_queues::succeeded(line& of, std::int64_t queue,
   return fate::delivered;
 }
 
-webhook_queues::fate webhook_queues::failed(
-    line& of, std::int64_t queue, unsigned status,
-    std::optional<unsigned> retry_after, mono_time now) {
+webhook_queues::fate webhook_queues::failed(line& of, std::int64_t queue,
+                                            unsigned status,
+                                            std::optional<unsigned> retry_after,
+                                            mono_time now) {
   if (status == 410) {
     if (!gone_since_)
       gone_since_ = now;
@@ -140,7 +139,8 @@ webhook_queues::fate webhook_queues::failed(
     ++head.failures;
     if (head.failures > 1) {
       auto most = std::chrono::seconds{60 + static_cast<int>(60 * fraction())};
-      auto doubled = std::chrono::seconds{1ll << std::min(head.failures - 1, 16u)};
+      auto doubled =
+          std::chrono::seconds{1ll << std::min(head.failures - 1, 16u)};
       delay = std::min(doubled, most);
     }
   }

@@ -59,9 +59,8 @@ sent_message* world::find_sent(chat& in, std::int64_t id,
 }
 
 std::string world::open_query(mono_time now) {
-  while (!query_order_.empty() &&
-         (query_order_.size() >= max_queries ||
-          queries_.at(query_order_.front()) <= now)) {
+  while (!query_order_.empty() && (query_order_.size() >= max_queries ||
+                                   queries_.at(query_order_.front()) <= now)) {
     queries_.erase(query_order_.front());
     query_order_.pop_front();
   }

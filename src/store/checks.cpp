@@ -112,7 +112,7 @@ void put_label(std::vector<label>& labels, const std::string& name,
   if (found == labels.end())
     labels.push_back({name, call, 0});
   else
-    *found = {name, call, 0};
+    found->call = call;  // edits still find the last one that was sent
 }
 
 bool note_message(std::vector<label>& labels, const settlement& s) {

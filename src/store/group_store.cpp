@@ -4,6 +4,7 @@
 #include <deque>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "store/checks.hpp"
 #include "store/jobs.hpp"

@@ -17,7 +17,7 @@ namespace troupe::store {
 /// Keeps everything in ordered containers, for tests and simulations: nothing
 /// is durable, and no operation fails half-way.
 /// **Lifetime**: `time` outlives it.
-class memory_engine final : public engine {
+class memory_engine : public engine {
  public:
   memory_engine(std::uint16_t shards, const clock& time)
       : time_{time}, owners_{shards}, shards_(shards) {}

@@ -192,6 +192,11 @@ result<std::vector<std::optional<entry>>> memory_engine::settle(
     }
     if (s.audience)
       change_audience(*s.audience);
+    if (s.dead && s.dead_body) {
+      dead_letter d{{++last_dead_}, held.shard, entry_kind::call, s.from, {},
+                    s.spent_at,     time_.wall(), *s.dead, s.dead_body};
+      dead_.emplace(last_dead_, std::move(d));
+    }
     if (s.event)
       out[i] = append(entry_kind::outcome, s.from, {}, time_.wall(), s.event);
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
 #include "core/log.hpp"
 #include "store/checks.hpp"
@@ -16,6 +17,9 @@ constexpr std::size_t tails_per_cell = 64;
 constexpr std::size_t kept_blocks = 256;   // 140 KB
 constexpr int checkpoint_pages = 2000;     // 8 MiB of log
 constexpr std::int64_t sweep_step = 256;   // rows looked at
+// No store gets there honestly: 2,000 years at 2,000 updates/s.
+constexpr std::uint64_t sane_count = std::uint64_t{1} << 47;
+constexpr std::int64_t sane_term = std::int64_t{1} << 30;
 constexpr auto sweep_pause = std::chrono::seconds{1};
 
 }  // namespace
@@ -120,26 +124,29 @@ result<> sqlite_engine::restore() {
         sane = false;
         break;
       }
-      for (std::size_t i = 0; i < n; ++i)
+      for (std::size_t i = 0; i < n; ++i) {
         into[first + i] = u64_at(data, i);
+        sane = sane && into[first + i] <= sane_count;
+      }
     }
   }
   {
     auto rows = sql_.terms.query();
     while (rows.next()) {
       const auto shard = rows.integer(0);
-      if (shard < 0 || shard >= shards_) {
+      const auto term = rows.integer(1);
+      if (shard < 0 || shard >= shards_ || term < 0 || term > sane_term) {
         sane = false;
         break;
       }
       owners_.restore({static_cast<std::uint16_t>(shard)},
-                      {static_cast<std::uint32_t>(rows.integer(1))});
+                      {static_cast<std::uint32_t>(term)});
     }
   }
   if (db_.failure())
     return failed();
   if (!sane)
-    return error{errc::corrupt, "the store's sequences make no sense"};
+    return error{errc::corrupt, "the sequences and epochs make no sense"};
   restored_ = true;
   return {};
 }

@@ -98,32 +98,13 @@ result<> check_header(const std::string& path) {
   return {};
 }
 
-std::string as_uri(const std::string& path) {
-  std::string out = "file:";
-  for (const char c : path) {
-    if (c == '%')
-      out += "%25";
-    else if (c == '?')
-      out += "%3f";
-    else if (c == '#')
-      out += "%23";
-    else
-      out += c;
-  }
-  return out;
-}
-
-// The shard count never changes and is in the file itself, so it can be read
-// without a lock and without a look at the log: nothing is touched.
-result<> check_shards_of(const std::string& path, std::uint16_t shards) {
-  auto db = sqlite_db::open(as_uri(path) + "?immutable=1",
-                            SQLITE_OPEN_READONLY | SQLITE_OPEN_URI);
-  if (!db)
-    return db.error();
-  const auto there =
-      db->integer("SELECT value FROM meta WHERE name = 'shards'");
-  if (db->failure())
-    return error{errc::corrupt, path + ": " + db->failure()->context};
+// Read through the log and under the lock: after a crash in the middle of a
+// checkpoint the file alone makes no sense.
+result<> check_shards_of(sqlite_db& db, const std::string& path,
+                         std::uint16_t shards) {
+  const auto there = db.integer("SELECT value FROM meta WHERE name = 'shards'");
+  if (db.failure())
+    return error{errc::corrupt, path + ": " + db.failure()->context};
   if (there < 1 || there > 65535)
     return error{errc::corrupt, path + " names no shard count"};
   if (there != shards)
@@ -227,7 +208,12 @@ result<> lock_and_verify(sqlite_db& db, const std::string& path) {
 }
 
 void tune(sqlite_db& db, bool synchronous_full) {
-  db.exec("PRAGMA journal_mode=WAL");
+  {
+    sqlite_statement s{db, "PRAGMA journal_mode=WAL"};
+    auto rows = s.query();
+    if (rows.next() && rows.bytes(0) != "wal")
+      db.fail({errc::unavailable, "no write-ahead log on this file system"});
+  }
   // NORMAL syncs at checkpoints only: a lost machine may lose the last groups,
   // a lost process none.
   db.exec(synchronous_full ? "PRAGMA synchronous=FULL"
@@ -260,8 +246,6 @@ result<sqlite_db> open_sqlite(const std::string& name, std::uint16_t shards,
   }
   if (auto ok = check_header(path); !ok)
     return ok.error();
-  if (auto ok = check_shards_of(path, shards); !ok)
-    return ok.error();
 
   auto db = sqlite_db::open(path, SQLITE_OPEN_READWRITE);
   if (!db)
@@ -269,6 +253,8 @@ result<sqlite_db> open_sqlite(const std::string& name, std::uint16_t shards,
   // Whatever is refused from here on must be left as it was, log included.
   sqlite3_db_config(db->handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   if (auto ok = lock_and_verify(*db, path); !ok)
+    return ok.error();
+  if (auto ok = check_shards_of(*db, path, shards); !ok)
     return ok.error();
   tune(*db, synchronous_full);
   if (db->failure())

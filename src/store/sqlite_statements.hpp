@@ -131,7 +131,7 @@ struct sqlite_statements {
       "INSERT INTO dead(shard, type, kt, kid, uid, accepted, died, error, "
       "body) SELECT ?2, type, kt, kid, uid, at, ?3, ?4, body FROM journal "
       "WHERE id = ?1"};
-  sqlite_statement timer_died{
+  sqlite_statement put_dead{
       db,
       "INSERT INTO dead(shard, type, kt, kid, uid, accepted, died, error, "
       "body) VALUES(?1, ?2, ?3, ?4, 0, ?5, ?6, ?7, ?8)"};

@@ -123,7 +123,6 @@ result<std::vector<turn_receipt>> sqlite_engine::commit(
   if (!owners_.holds(held))
     return fenced(held);
   std::vector<turn_receipt> out(turns.size());
-  dirty_counts_ = true;
   for (std::size_t i = 0; i < turns.size(); ++i) {
     const auto& t = turns[i];
     auto there = acknowledge(t);
@@ -133,6 +132,7 @@ result<std::vector<turn_receipt>> sqlite_engine::commit(
       out[i].outcome = turn_receipt::status::stale;
       continue;
     }
+    dirty_counts_ = true;
     if (auto ok = put_record(t); !ok)
       return ok.error();
     for (const auto& c : t.calls)
@@ -190,10 +190,10 @@ result<bool> sqlite_engine::acknowledge_timer(const turn& t) {
   const auto shard = shard_of(t.key, shards_);
   next_due_[shard.value].reset();
   if (t.dead)
-    sql_.timer_died.run(std::int64_t{shard.value},
-                        static_cast<std::int64_t>(entry_kind::timer),
-                        kt(t.key), t.key.id, due, to_ms(time_.wall()), *t.dead,
-                        store::timer_body(stored));
+    sql_.put_dead.run(std::int64_t{shard.value},
+                      static_cast<std::int64_t>(entry_kind::timer), kt(t.key),
+                      t.key.id, due, to_ms(time_.wall()), *t.dead,
+                      store::timer_body(stored));
   return true;
 }
 
@@ -316,6 +316,13 @@ std::optional<entry> sqlite_engine::end_call(const settlement& s) {
                           std::int64_t{s.spent});
   if (s.audience)
     change_audience(*s.audience);
+  if (s.dead && s.dead_body) {
+    sql_.put_dead.run(std::int64_t{shard_of(s.from, shards_).value},
+                      static_cast<std::int64_t>(entry_kind::call), kt(s.from),
+                      s.from.id, to_ms(s.spent_at), to_ms(time_.wall()),
+                      *s.dead, *s.dead_body);
+    ++counts_[died];
+  }
   if (!s.event)
     return std::nullopt;
   return append(entry_kind::outcome, s.from, {}, time_.wall(), s.event);

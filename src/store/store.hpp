@@ -10,8 +10,8 @@
 #include "core/clock.hpp"
 #include "core/ids.hpp"
 
-/// The store contract. This page is its manual; `tests/store/contract.hpp` is
-/// its proof, and every backend passes it.
+/// The store contract. This page is its manual; `tests/store/contract_*` are its
+/// proof, and every backend passes them.
 ///
 /// **Threads**: every call may come from any thread. Callbacks run on a thread
 /// of the store, one at a time per store; they must not block or throw, and
@@ -103,7 +103,8 @@ struct lease {
 struct label {
   std::string name;
   call_id call;
-  std::int64_t message_id = 0;  ///< 0 until the call is settled as sent
+  /// Of the last call under this label that was settled as sent; 0: none.
+  std::int64_t message_id = 0;
 };
 
 /// What is kept for one chat.

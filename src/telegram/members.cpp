@@ -38,8 +38,7 @@ bool members::impl::read_value(ondemand::value value, member& into) {
     into.is_string = true;
     return !value.get_string().get(into.value);
   }
-  if (type == ondemand::json_type::object ||
-      type == ondemand::json_type::array)
+  if (type == ondemand::json_type::object || type == ondemand::json_type::array)
     return !simdjson::to_json_string(value).get(into.value);
   into.value = trimmed(value.raw_json_token());
   if (type == ondemand::json_type::number) {
@@ -49,9 +48,8 @@ bool members::impl::read_value(ondemand::value value, member& into) {
     return !fault || fault == simdjson::NUMBER_OUT_OF_RANGE;
   }
   bool b;
-  return type == ondemand::json_type::boolean
-             ? !value.get_bool().get(b)
-             : trimmed(into.value) == "null";
+  return type == ondemand::json_type::boolean ? !value.get_bool().get(b)
+                                              : trimmed(into.value) == "null";
 }
 
 bool members::impl::read(std::string_view text) {
@@ -70,8 +68,7 @@ bool members::impl::read(std::string_view text) {
   for (auto entry : object) {
     ondemand::field field;
     member next;
-    if (std::move(entry).get(field) ||
-        field.unescaped_key().get(next.name) ||
+    if (std::move(entry).get(field) || field.unescaped_key().get(next.name) ||
         !read_value(field.value(), next))
       return false;
     list.push_back(next);
@@ -84,9 +81,13 @@ bool members::impl::read(std::string_view text) {
 members::members() : impl_{std::make_unique<impl>()} {}
 members::~members() = default;
 
-bool members::read(std::string_view text) { return impl_->read(text); }
+bool members::read(std::string_view text) {
+  return impl_->read(text);
+}
 
-std::size_t members::size() const noexcept { return impl_->list.size(); }
+std::size_t members::size() const noexcept {
+  return impl_->list.size();
+}
 
 const members::member* members::begin() const noexcept {
   return impl_->list.data();

@@ -21,9 +21,9 @@ struct bench {
     telegram.chats().at(club);
   }
 
-  call_outcome call(std::string_view name,
-                    std::initializer_list<
-                        std::pair<std::string, std::string>> with = {}) {
+  call_outcome call(
+      std::string_view name,
+      std::initializer_list<std::pair<std::string, std::string>> with = {}) {
     params p;
     for (auto& [key, value] : with)
       p.add(key, value);

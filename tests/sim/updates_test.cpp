@@ -210,9 +210,9 @@ TEST_CASE("feed: ids start at random between Telegram's bounds and ascend") {
   auto first = a.push(update_kind::message, 1, R"("message":{})", t0);
   auto second = a.push(update_kind::message, 1, R"("message":{})", t0);
   CHECK(second->value == first->value + 1);
-  CHECK(a.updates().find(*first)->body ==
-        R"({"update_id":)" + std::to_string(first->value) +
-            ",\n\"message\":{}}");
+  CHECK(a.updates().find(*first)->body == R"({"update_id":)" +
+                                              std::to_string(first->value) +
+                                              ",\n\"message\":{}}");
 }
 
 TEST_CASE("feed: a webhook and getUpdates exclude each other") {
@@ -277,6 +277,5 @@ TEST_CASE("feed: getWebhookInfo shows what waits and the last error") {
   auto info = f.webhook_info(now).body;
   CHECK(info.find(R"("pending_update_count":1)") != std::string::npos);
   CHECK(info.find(R"("last_error_date":1700000000)") != std::string::npos);
-  CHECK(info.find("Wrong response from the webhook: 500") !=
-        std::string::npos);
+  CHECK(info.find("Wrong response from the webhook: 500") != std::string::npos);
 }

@@ -45,9 +45,9 @@ class script {
   }
   script& refused(std::int64_t chat, std::int64_t at, std::string why,
                   int retry_after = 1) {
-    return reply(chat, "n=1 text=x", at,
-                 R"(,"code":429,"retry_after":)" + num(retry_after) + "," +
-                     why);
+    return reply(
+        chat, "n=1 text=x", at,
+        R"(,"code":429,"retry_after":)" + num(retry_after) + "," + why);
   }
   script& raw(const std::string& line) {
     text_ += line + '\n';

@@ -43,9 +43,9 @@ TEST_CASE("members: what stands in front of a fault is kept") {
 
 TEST_CASE("members: what is not one object is refused") {
   members m;
-  for (auto text : {"", " ", "[]", "1", "\"x\"", "{", "}", "{]", "null",
-                    "{\"a\":1} x", "{\"a\":1}{", "{\"a\" 1}", "{\"a\":tru}",
-                    "{\"a\":1x}"}) {
+  for (auto text :
+       {"", " ", "[]", "1", "\"x\"", "{", "}", "{]", "null", "{\"a\":1} x",
+        "{\"a\":1}{", "{\"a\" 1}", "{\"a\":tru}", "{\"a\":1x}"}) {
     INFO(text);
     CHECK_FALSE(m.read(text));
   }

@@ -5,7 +5,8 @@
 int main(int argc, char** argv) {
   CLI::App app{
       "The tool beside Troupe's bots: simulates Telegram, proves guarantees.\n"
-      "A bot's own commands (run, check, webhook, stats...) are in its binary."};
+      "A bot's own commands (run, check, webhook, stats...) are in its "
+      "binary."};
   app.name("troupe");
   app.set_version_flag("--version", "troupe " TROUPE_VERSION);
   app.require_subcommand(1);
