@@ -5,11 +5,15 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <random>
 #include <system_error>
+#include <thread>
 
 namespace troupe::store {
 
@@ -19,6 +23,9 @@ namespace {
 
 // Files up to this size are checked page by page at opening (about 0.2 s).
 constexpr std::uintmax_t checked_whole = std::uintmax_t{32} << 20;
+
+// Tries at a locked file, 10 to 50 ms apart.
+constexpr int attempts = 10;
 
 // Keys are two columns: kt, the kind, and kid, the number. A journal id is
 // shard << 48 | sequence. Times are ms since the epoch; 0 is "never".
@@ -149,7 +156,9 @@ result<> fill_new(const std::string& path, std::uint16_t shards) {
 // Made aside and linked into place, so that a crash leaves no half store and
 // of two creators one wins.
 result<> create(const std::string& path, std::uint16_t shards) {
-  const auto aside = path + ".new-" + std::to_string(::getpid());
+  static std::atomic<unsigned> creations{0};
+  const auto aside = path + ".new-" + std::to_string(::getpid()) + "-" +
+                     std::to_string(++creations);
   std::error_code ignored;
   fs::remove(aside, ignored);  // of a crashed process with our number
   auto ok = fill_new(aside, shards);
@@ -176,17 +185,21 @@ result<> check_path(const std::string& path) {
   return {};
 }
 
+// What stopped us, said for the file; somebody's lock is a conflict.
+error refusal(const sqlite_db& db, const std::string& path) {
+  const int code = sqlite3_errcode(db.handle()) & 0xff;
+  if (code == SQLITE_BUSY || code == SQLITE_LOCKED)
+    return held(path);
+  return {db.failure()->code, path + ": " + db.failure()->context};
+}
+
 // The lock is taken by the first read and kept: after it the file is ours.
 result<> lock_and_verify(sqlite_db& db, const std::string& path) {
   db.exec("PRAGMA locking_mode=EXCLUSIVE");
   const auto pages = db.integer("PRAGMA page_count");
   db.integer("SELECT count(*) FROM sqlite_schema");
-  if (db.failure()) {
-    const int code = sqlite3_errcode(db.handle()) & 0xff;
-    if (code == SQLITE_BUSY || code == SQLITE_LOCKED)
-      return held(path);
-    return error{db.failure()->code, path + ": " + db.failure()->context};
-  }
+  if (db.failure())
+    return refusal(db, path);
   if (sqlite3_db_readonly(db.handle(), "main") != 0)
     return error{errc::unavailable, path + " can't be written"};
 
@@ -224,6 +237,22 @@ void tune(sqlite_db& db, bool synchronous_full) {
   db.exec("PRAGMA secure_delete=OFF");
 }
 
+// One attempt to lock, verify and set up the file.
+result<sqlite_db> take(const std::string& path, bool synchronous_full) {
+  auto db = sqlite_db::open(path, SQLITE_OPEN_READWRITE);
+  if (!db)
+    return error{db.error().code, path + ": " + db.error().context};
+  // Whatever is refused from here on must be left as it was, log included.
+  sqlite3_db_config(db->handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  if (auto ok = lock_and_verify(*db, path); !ok)
+    return ok.error();
+  tune(*db, synchronous_full);
+  if (db->failure())
+    return refusal(*db, path);
+  sqlite3_db_config(db->handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr);
+  return db;
+}
+
 }  // namespace
 
 result<sqlite_db> open_sqlite(const std::string& name, std::uint16_t shards,
@@ -247,20 +276,16 @@ result<sqlite_db> open_sqlite(const std::string& name, std::uint16_t shards,
   if (auto ok = check_header(path); !ok)
     return ok.error();
 
-  auto db = sqlite_db::open(path, SQLITE_OPEN_READWRITE);
-  if (!db)
-    return error{db.error().code, path + ": " + db.error().context};
-  // Whatever is refused from here on must be left as it was, log included.
-  sqlite3_db_config(db->handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
-  if (auto ok = lock_and_verify(*db, path); !ok)
-    return ok.error();
-  if (auto ok = check_shards_of(*db, path, shards); !ok)
-    return ok.error();
-  tune(*db, synchronous_full);
-  if (db->failure())
-    return error{db->failure()->code, path + ": " + db->failure()->context};
-  sqlite3_db_config(db->handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr);
-  return db;
+  // Two that open at once may each see the other's lock and both give way; a
+  // predecessor may be just ending. So a conflict is believed when it lasts.
+  std::minstd_rand random{std::random_device{}()};
+  for (int attempt = 1;; ++attempt) {
+    auto db = take(path, synchronous_full);
+    if (db || db.error().code != errc::conflict || attempt == attempts)
+      return db;
+    std::this_thread::sleep_for(
+        std::chrono::milliseconds{10 + random() % 40});
+  }
 }
 
 }  // namespace troupe::store
