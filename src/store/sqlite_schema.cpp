@@ -7,13 +7,11 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <random>
 #include <system_error>
-#include <thread>
 
 namespace troupe::store {
 
@@ -283,8 +281,8 @@ result<sqlite_db> open_sqlite(const std::string& name, std::uint16_t shards,
     auto db = take(path, synchronous_full);
     if (db || db.error().code != errc::conflict || attempt == attempts)
       return db;
-    std::this_thread::sleep_for(
-        std::chrono::milliseconds{10 + random() % 40});
+    // `open` is synchronous: nothing runs on this thread but the start.
+    sqlite3_sleep(static_cast<int>(10 + random() % 40));
   }
 }
 
