@@ -236,13 +236,16 @@ void tune(sqlite_db& db, bool synchronous_full) {
 }
 
 // One attempt to lock, verify and set up the file.
-result<sqlite_db> take(const std::string& path, bool synchronous_full) {
+result<sqlite_db> take(const std::string& path, std::uint16_t shards,
+                       bool synchronous_full) {
   auto db = sqlite_db::open(path, SQLITE_OPEN_READWRITE);
   if (!db)
     return error{db.error().code, path + ": " + db.error().context};
   // Whatever is refused from here on must be left as it was, log included.
   sqlite3_db_config(db->handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   if (auto ok = lock_and_verify(*db, path); !ok)
+    return ok.error();
+  if (auto ok = check_shards_of(*db, path, shards); !ok)
     return ok.error();
   tune(*db, synchronous_full);
   if (db->failure())
@@ -278,7 +281,7 @@ result<sqlite_db> open_sqlite(const std::string& name, std::uint16_t shards,
   // predecessor may be just ending. So a conflict is believed when it lasts.
   std::minstd_rand random{std::random_device{}()};
   for (int attempt = 1;; ++attempt) {
-    auto db = take(path, synchronous_full);
+    auto db = take(path, shards, synchronous_full);
     if (db || db.error().code != errc::conflict || attempt == attempts)
       return db;
     // `open` is synchronous: nothing runs on this thread but the start.

@@ -135,6 +135,19 @@ TEST_CASE("a header that comes byte by byte for too long is 408") {
   CHECK(peer.until("\r\n") == "HTTP/1.1 408 Request Timeout\r\n");
 }
 
+TEST_CASE("the time for a header counts on a kept connection too") {
+  server_options how;
+  how.header_timeout = 300ms;
+  how.idle_timeout = 1h;
+  loop on;
+  auto server = serve(on, echo, how);
+  auto peer = raw_socket::connect_to(server->port());
+  peer.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n");
+  CHECK(peer.answer().second == "GET /1 ");
+  peer.send("GET /2 HT");
+  CHECK(peer.until("\r\n") == "HTTP/1.1 408 Request Timeout\r\n");
+}
+
 TEST_CASE("a body that comes too slowly is 408") {
   server_options how;
   how.body_timeout = 300ms;

@@ -1,6 +1,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include "http/tls.hpp"
 #include "tests/http/certificates.hpp"
 #include "tests/http/raw.hpp"
 #include "tests/http/support.hpp"
@@ -262,6 +263,17 @@ TEST_CASE("TLS below 1.2 is refused, 1.2 is not") {
   CHECK(eventually([&] { return rejected == 1; }));
   plain_tls fine{server->port(), TLS1_2_VERSION};
   CHECK(SSL_connect(fine.ssl.get()) == 1);
+}
+
+TEST_CASE("TLS 1.2 is the least, whatever the machine's policy allows") {
+  world w;
+  const auto files = w.good();
+  auto server = make_server_tls(files.certificate_file, files.key_file);
+  auto client = make_client_tls(w.ca(), true);
+  REQUIRE(server.has_value());
+  REQUIRE(client.has_value());
+  for (SSL_CTX* each : {server->native_handle(), client->native_handle()})
+    CHECK(SSL_CTX_get_min_proto_version(each) == TLS1_2_VERSION);
 }
 
 TEST_CASE("plain HTTP to the TLS port is dropped and counted") {
