@@ -88,6 +88,21 @@ struct lost_lease {
 struct claimed {
   result<std::vector<store::lease>> answer;
 };
+/// The journal of the shard ends here, as a renewal said.
+struct journal_ends {
+  epoch term;
+  seq_no tail;
+};
+
+// -- to the lease keeper ------------------------------------------------------
+/// A shard has a new lease.
+struct lease_taken {
+  store::lease held;
+};
+struct renewed {
+  std::vector<store::lease> asked;
+  result<std::vector<store::lease>> answer;
+};
 
 // -- to chats -----------------------------------------------------------------
 struct chat_work {
@@ -237,6 +252,9 @@ TROUPE_LOCAL_MESSAGE(outbox_page)
 TROUPE_LOCAL_MESSAGE(settled)
 TROUPE_LOCAL_MESSAGE(lost_lease)
 TROUPE_LOCAL_MESSAGE(claimed)
+TROUPE_LOCAL_MESSAGE(journal_ends)
+TROUPE_LOCAL_MESSAGE(lease_taken)
+TROUPE_LOCAL_MESSAGE(renewed)
 TROUPE_LOCAL_MESSAGE(chat_work)
 TROUPE_LOCAL_MESSAGE(timer_work)
 TROUPE_LOCAL_MESSAGE(loaded_record)

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "actors/budget_actor.hpp"
+#include "actors/lease_actor.hpp"
 #include "actors/node_stats.hpp"
 #include "actors/poller_actor.hpp"
 #include "actors/sender_actor.hpp"
@@ -24,7 +25,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr milliseconds lease_ttl{2'000};
 constexpr milliseconds start_patience{60'000};
 constexpr unsigned overload_pause_s = 1;
 constexpr unsigned draining_pause_s = 1;
@@ -123,6 +123,7 @@ void node::impl::spawn_all(std::vector<store::spending> spent,
   if (s.how.limits.global_per_second != 0)
     s.global = system->spawn<budget_actor>(shared);
   s.timers = system->spawn<timer_actor>(shared);
+  s.leases = system->spawn<lease_actor>(shared);
   s.webhook = system->spawn<webhook_actor>(shared);
   for (unsigned i = 0; i < std::max(1u, s.how.sending.senders); ++i)
     s.senders.push_back(system->spawn<sender_actor>(shared));
@@ -145,7 +146,7 @@ void node::impl::stop_actors() {
   auto& s = *shared;
   std::vector<caf::actor> all = s.shards;
   all.insert(all.end(), s.senders.begin(), s.senders.end());
-  for (auto& a : {s.global, s.timers, s.webhook, s.poller})
+  for (auto& a : {s.global, s.timers, s.leases, s.webhook, s.poller})
     if (a)
       all.push_back(a);
   for (auto& a : all)
@@ -154,7 +155,7 @@ void node::impl::stop_actors() {
   system->await_all_actors_done();
   s.shards.clear();
   s.senders.clear();
-  for (auto a : {&s.global, &s.timers, &s.webhook, &s.poller})
+  for (auto a : {&s.global, &s.timers, &s.leases, &s.webhook, &s.poller})
     *a = nullptr;
 }
 

@@ -33,6 +33,8 @@ std::vector<store::entry> sequencer::heal(std::vector<store::entry> page,
                                           bool more) {
   std::vector<store::entry> out;
   lost_ = lost_ && more;
+  if (!more)
+    tail_ = 0;  // the page went to the end; the next renewal tells anew
   for (auto& e : page) {
     if (e.seq.value < next_)
       continue;

@@ -29,8 +29,18 @@ class sequencer {
   /// @param more the page was cut at its limit: the store has more after it
   std::vector<store::entry> heal(std::vector<store::entry> page, bool more);
 
-  /// True if something is missing between what was given out and what is kept.
-  bool gap() const noexcept { return !kept_.empty() || lost_; }
+  /// The store says that its journal ends at `tail`: if no hint comes for what
+  /// is up to there, that is a gap, too.
+  void ends_at(seq_no tail) {
+    if (tail.value > tail_)
+      tail_ = tail.value;
+  }
+
+  /// True if something is missing between what was given out and what is known
+  /// to be there.
+  bool gap() const noexcept {
+    return !kept_.empty() || lost_ || tail_ >= next_;
+  }
 
   /// The last sequence given out.
   seq_no last() const noexcept { return {next_ - 1}; }
@@ -45,6 +55,7 @@ class sequencer {
   bool started_ = false;
   bool lost_ = false;
   std::uint64_t next_ = 1;
+  std::uint64_t tail_ = 0;
   std::map<std::uint64_t, store::entry> kept_;
 };
 

@@ -24,6 +24,9 @@ struct ownership {
   call_id new_call() { return make_call_id(held.term, next_call++); }
 };
 
+/// How long a lease lasts unless it is renewed (DESIGN section 8).
+constexpr milliseconds lease_ttl{2'000};
+
 /// What all actors of a node share. Made before the first actor, gone after
 /// the last. **Threads**: any; what changes is atomic.
 struct services {
@@ -50,6 +53,7 @@ struct services {
   caf::actor webhook;
   caf::actor global;  ///< invalid if there is no global limit
   caf::actor timers;
+  caf::actor leases;
   caf::actor poller;
   std::vector<caf::actor> senders;
   mono_time started{};

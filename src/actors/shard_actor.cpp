@@ -61,6 +61,12 @@ caf::behavior shard_actor::make_behavior() {
       },
       [this](retry_atom) { flush_outcomes(); },
       [this](const lost_lease& m) { lose(m.term); },
+      [this](const journal_ends& m) {
+        if (!owned_ || owned_->held.term != m.term)
+          return;
+        order_.ends_at(m.tail);
+        look_for_gap();
+      },
       [this](claimed& m) {
         if (m.answer && !m.answer->empty()) {
           start_shard again;
@@ -74,7 +80,7 @@ caf::behavior shard_actor::make_behavior() {
         if (step_ != step::waiting || shared_->stopping)
           return;
         shared_->store.claim(
-            {id_}, shared_->how.name, 2s,
+            {id_}, shared_->how.name, lease_ttl,
             [me = caf::actor_cast<caf::actor>(this)](auto answer) {
               caf::anon_send(me, claimed{std::move(answer)});
             });
@@ -92,6 +98,7 @@ caf::behavior shard_actor::make_behavior() {
 
 void shard_actor::start(start_shard& m) {
   owned_ = std::move(m.owned);
+  caf::anon_send(shared_->leases, lease_taken{owned_->held});
   order_ = {};
   outbox_read_ = {};
   journal_read_ = {};

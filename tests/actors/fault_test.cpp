@@ -94,6 +94,26 @@ TEST_CASE("G1-G5: whichever store operation fails, the end is the same") {
   }
 }
 
+TEST_CASE("G1: an accept that was done but not answered is turned all the same") {
+  telegram_double telegram;
+  auto broken = std::make_unique<store::faulty>(memory_store(2));
+  auto& s = *broken;
+  rig r{fast(), std::make_shared<counter_bot>(), std::move(broken),
+        telegram.url()};
+  REQUIRE(r.post_and_wait(text_update(1, 1, "a")) == 200);
+  CHECK(eventually([&] { return telegram.accepted() == 1; }));
+  // The next write is the accept; the calls of the first have settled.
+  CHECK(eventually([&] { return r.stats().at("depth").at("settling") == 0; }));
+  s.at_write(s.writes() + 1,
+             store::fault{store::fault::what::commit_then_error, 1, {}});
+  CHECK(r.post_and_wait(text_update(2, 1, "b")) == 503);
+  CHECK(r.post_and_wait(text_update(2, 1, "b")) == 200);
+  // Nothing comes after it: no later hint gives it away.
+  CHECK(eventually([&] { return telegram.accepted() == 2; }));
+  CHECK(telegram.texts(1) ==
+        std::vector<std::string>{"n=1 text=a", "n=2 text=b"});
+}
+
 TEST_CASE("G11: while the store is away updates are refused, none is lost") {
   telegram_double telegram;
   auto broken = std::make_unique<store::faulty>(memory_store());

@@ -132,3 +132,25 @@ TEST_CASE("G11: hints behind a gap are kept up to a bound, the rest is read") {
     all[i] = i + 1;
   CHECK(out == all);
 }
+
+TEST_CASE("G1: a lost hint is missed even if none comes after it") {
+  sequencer s;
+  s.start({0});
+  CHECK(seqs(s.offer(entries({1}))) == list{1});
+  s.ends_at({1});
+  CHECK_FALSE(s.gap());
+  s.ends_at({2});
+  CHECK(s.gap());
+  SECTION("the hint was only late") {
+    CHECK(seqs(s.offer(entries({2}))) == list{2});
+    CHECK_FALSE(s.gap());
+  }
+  SECTION("it is lost: the store fills it in") {
+    CHECK(seqs(s.heal(entries({2}), false)) == list{2});
+    CHECK_FALSE(s.gap());
+  }
+  SECTION("the store has it no more: it is not waited for for ever") {
+    CHECK(s.heal({}, false).empty());
+    CHECK_FALSE(s.gap());
+  }
+}
