@@ -1,5 +1,7 @@
 #include "store/sqlite_db.hpp"
 
+#include <unistd.h>
+
 #include <utility>
 
 namespace troupe::store {
@@ -62,9 +64,14 @@ result<sqlite_db> sqlite_db::open(const std::string& uri, int flags) {
 
 sqlite_db::sqlite_db(sqlite_db&& other) noexcept
     : db_{std::exchange(other.db_, nullptr)},
+      kept_{std::exchange(other.kept_, -1)},
       failure_{std::move(other.failure_)} {}
 
-sqlite_db::~sqlite_db() { sqlite3_close_v2(db_); }
+sqlite_db::~sqlite_db() {
+  sqlite3_close_v2(db_);
+  if (kept_ >= 0)
+    ::close(kept_);
+}
 
 void sqlite_db::exec(const char* sql) {
   if (failure_)

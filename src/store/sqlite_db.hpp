@@ -31,6 +31,9 @@ class sqlite_db {
 
   sqlite3* handle() const noexcept { return db_; }
 
+  /// Takes over a file descriptor, and closes it after the database.
+  void keep(int fd) noexcept { kept_ = fd; }
+
   /// Runs SQL without parameters and results.
   void exec(const char* sql);
 
@@ -49,6 +52,7 @@ class sqlite_db {
   explicit sqlite_db(sqlite3* db) : db_{db} {}
 
   sqlite3* db_;
+  int kept_ = -1;
   std::optional<error> failure_;
 };
 

@@ -1,6 +1,7 @@
 #include "store/sqlite_schema.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,7 +11,6 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <random>
 #include <system_error>
 
 namespace troupe::store {
@@ -21,9 +21,6 @@ namespace {
 
 // Files up to this size are checked page by page at opening (about 0.2 s).
 constexpr std::uintmax_t checked_whole = std::uintmax_t{32} << 20;
-
-// Tries at a locked file, 10 to 50 ms apart.
-constexpr int attempts = 10;
 
 // Keys are two columns: kt, the kind, and kid, the number. A journal id is
 // shard << 48 | sequence. Times are ms since the epoch; 0 is "never".
@@ -235,12 +232,34 @@ void tune(sqlite_db& db, bool synchronous_full) {
   db.exec("PRAGMA secure_delete=OFF");
 }
 
-// One attempt to lock, verify and set up the file.
+// A lock of our own over SQLite's. Two openers at once could each hold SQLite's
+// shared lock and both give way; of two that ask for this one, one has it. The
+// kernel lets go of it when the process ends, however it ends.
+result<int> hold(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+  if (fd < 0)
+    return cannot("can't open " + path, errno);
+  if (::flock(fd, LOCK_EX | LOCK_NB) == 0)
+    return fd;
+  const int why = errno;
+  ::close(fd);
+  if (why == EWOULDBLOCK)
+    return held(path);
+  return cannot("can't lock " + path, why);
+}
+
+// Locks, verifies and sets up the file.
 result<sqlite_db> take(const std::string& path, std::uint16_t shards,
                        bool synchronous_full) {
+  const auto lock = hold(path);
+  if (!lock)
+    return lock.error();
   auto db = sqlite_db::open(path, SQLITE_OPEN_READWRITE);
-  if (!db)
+  if (!db) {
+    ::close(*lock);
     return error{db.error().code, path + ": " + db.error().context};
+  }
+  db->keep(*lock);
   // Whatever is refused from here on must be left as it was, log included.
   sqlite3_db_config(db->handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   if (auto ok = lock_and_verify(*db, path); !ok)
@@ -277,16 +296,7 @@ result<sqlite_db> open_sqlite(const std::string& name, std::uint16_t shards,
   if (auto ok = check_header(path); !ok)
     return ok.error();
 
-  // Two that open at once may each see the other's lock and both give way; a
-  // predecessor may be just ending. So a conflict is believed when it lasts.
-  std::minstd_rand random{std::random_device{}()};
-  for (int attempt = 1;; ++attempt) {
-    auto db = take(path, shards, synchronous_full);
-    if (db || db.error().code != errc::conflict || attempt == attempts)
-      return db;
-    // `open` is synchronous: nothing runs on this thread but the start.
-    sqlite3_sleep(static_cast<int>(10 + random() % 40));
-  }
+  return take(path, shards, synchronous_full);
 }
 
 }  // namespace troupe::store
