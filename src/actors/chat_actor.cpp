@@ -66,7 +66,8 @@ void chat_actor::send_commit(services& shared, const ownership& owned,
   shared.store.commit(
       owned.held, {job.commit},
       [chat = std::move(chat), number = job.number](auto answer) {
-        caf::anon_send(chat, commit_ended{number, std::move(answer)});
+        caf::anon_send(chat,
+                       chat_event{commit_ended{number, std::move(answer)}});
       });
 }
 
@@ -95,35 +96,18 @@ chat_actor::~chat_actor() {
 }
 
 caf::behavior chat_actor::make_behavior() {
-  return {
-      [this](chat_work& m) { push({std::move(m.what), nullptr}); },
-      [this](timer_work& m) {
-        item x;
-        x.what.key = key_;
-        x.fired = std::make_unique<store::timer>(std::move(m.what));
-        push(std::move(x));
-      },
-      [this](loaded_record& m) { on_record(m); },
-      [this](loaded_entries& m) { on_bodies(m); },
-      [this](const turn_ended& m) {
-        if (step_ == step::turning && now_ && now_->number == m.attempt)
-          on_turn_end();
-      },
-      [this](commit_ended& m) { on_commit(m); },
-      [this](retry_atom) {
-        if (step_ != step::pausing || shared_->stopping)
-          return;
-        step_ = step::idle;
-        if (now_)
-          count_turning(true);
-        if (!now_)
-          next();
-        else if (now_->commits > 0)
-          commit();
-        else
-          begin_turn();
-      },
-  };
+  return {[this](chat_event& m) {
+    std::visit([this](auto& what) { on(what); }, m.what);
+  }};
+}
+
+void chat_actor::on(chat_work& m) { push({std::move(m.what), nullptr}); }
+
+void chat_actor::on(timer_work& m) {
+  item x;
+  x.what.key = key_;
+  x.fired = std::make_unique<store::timer>(std::move(m.what));
+  push(std::move(x));
 }
 
 void chat_actor::push(item x) {
@@ -163,11 +147,12 @@ void chat_actor::load_record() {
   state_->doing = "loading";
   shared_->store.load({key_},
                       [me = caf::actor_cast<caf::actor>(this)](auto answer) {
-                        caf::anon_send(me, loaded_record{std::move(answer)});
+                        caf::anon_send(me, chat_event{loaded_record{
+                                               std::move(answer)}});
                       });
 }
 
-void chat_actor::on_record(loaded_record& m) {
+void chat_actor::on(loaded_record& m) {
   bool checking = step_ == step::checking;
   if (step_ != step::loading && !checking)
     return;
@@ -182,14 +167,14 @@ void chat_actor::on_record(loaded_record& m) {
   auto& record = m.answer->front();
   bool past = record.version > version_;
   version_ = record.version;
-  bad_record_.clear();
+  bad_record_ = nullptr;
   try {
     if (!live_)
       live_ = shared_->bot->spawn(
           to_string(key_), key_.type == chat_key::kind::chat ? key_.id : 0);
     live_->load(record.state, record.mode, record.memo);
   } catch (const std::exception& e) {
-    bad_record_ = e.what();
+    bad_record_ = std::make_unique<std::string>(e.what());
     live_ = nullptr;
   }
   if (checking && now_) {
@@ -216,11 +201,11 @@ void chat_actor::load_bodies() {
   shared_->store.entries(
       owned_->held.shard, std::move(wanted),
       [me = caf::actor_cast<caf::actor>(this)](auto answer) {
-        caf::anon_send(me, loaded_entries{std::move(answer)});
+        caf::anon_send(me, chat_event{loaded_entries{std::move(answer)}});
       });
 }
 
-void chat_actor::on_bodies(loaded_entries& m) {
+void chat_actor::on(loaded_entries& m) {
   if (step_ != step::fetching)
     return;
   if (!m.answer) {
@@ -256,6 +241,22 @@ void chat_actor::on_bodies(loaded_entries& m) {
 
 // -- turning ------------------------------------------------------------------
 
+/// After a pause: goes on with what it was for.
+void chat_actor::on(turn_again&) {
+  if (step_ != step::pausing || shared_->stopping)
+    return;
+  step_ = step::idle;
+  if (!now_) {
+    next();
+    return;
+  }
+  count_turning(true);
+  if (now_->commits > 0)
+    commit();
+  else
+    begin_turn();
+}
+
 /// A turn that waits for its next try holds up no drain.
 void chat_actor::count_turning(bool yes) {
   if (yes != turning_)
@@ -287,9 +288,9 @@ void chat_actor::begin_turn() {
     commit();
     return;
   }
-  if (!bad_record_.empty()) {
+  if (bad_record_) {
     now_->result.how = detail::turn_result::end::threw;
-    now_->result.error = bad_record_;
+    now_->result.error = *bad_record_;
     on_turn_end();
     return;
   }
@@ -311,7 +312,7 @@ void chat_actor::run_turn() {
         job->ran = shared->how.time->mono();
         if (job->result.how == detail::turn_result::end::threw ||
             shared->closed) {
-          caf::anon_send(me, turn_ended{number});
+          caf::anon_send(me, chat_event{turn_ended{number}});
           return;
         }
         job->commit = commit_of(subject, job->result, *owned, wall);
@@ -319,6 +320,11 @@ void chat_actor::run_turn() {
         // Straight from here: the actor has nothing to add.
         send_commit(*shared, *owned, me, *job);
       });
+}
+
+void chat_actor::on(turn_ended& m) {
+  if (step_ == step::turning && now_ && now_->number == m.attempt)
+    on_turn_end();
 }
 
 void chat_actor::on_turn_end() {
@@ -351,7 +357,7 @@ void chat_actor::commit() {
   send_commit(*shared_, *owned_, caf::actor_cast<caf::actor>(this), *now_);
 }
 
-void chat_actor::on_commit(commit_ended& m) {
+void chat_actor::on(commit_ended& m) {
   bool expected = step_ == step::committing || step_ == step::turning;
   if (!expected || !now_ || now_->number != m.attempt)
     return;
@@ -483,7 +489,7 @@ void chat_actor::retry_later(unsigned attempts, milliseconds first,
   step_ = step::pausing;
   count_turning(false);
   state_->doing = "retrying";
-  delayed_send(this, wait + milliseconds{jitter}, retry_atom::value);
+  delayed_send(this, wait + milliseconds{jitter}, chat_event{turn_again{}});
 }
 
 }  // namespace troupe::actors

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <caf/event_based_actor.hpp>
-#include <deque>
+#include <list>
 #include <memory>
 #include <vector>
 
@@ -37,12 +37,18 @@ class chat_actor : public caf::event_based_actor {
   };
   struct attempt;
 
+  void on(chat_work& m);
+  void on(timer_work& m);
+  void on(loaded_record& m);
+  void on(loaded_entries& m);
+  void on(turn_ended& m);
+  void on(commit_ended& m);
+  void on(turn_again& m);
+
   void push(item x);
   void next();
   void load_record();
   void load_bodies();
-  void on_record(loaded_record& m);
-  void on_bodies(loaded_entries& m);
   void count_turning(bool yes);
   void begin_turn();
   void run_turn();
@@ -51,7 +57,6 @@ class chat_actor : public caf::event_based_actor {
   void commit();
   static void send_commit(services& shared, const ownership& owned,
                           caf::actor chat, attempt& job);
-  void on_commit(commit_ended& m);
   void applied(const store::turn_receipt& receipt);
   void finish(bool committed);
   void log_turn(bool committed) const;
@@ -69,9 +74,9 @@ class chat_actor : public caf::event_based_actor {
   step step_ = step::idle;
   bool have_record_ = false;
   bool turning_ = false;
-  std::deque<item> queue_;
+  std::list<item> queue_;        ///< a deque takes 576 bytes when empty
   std::shared_ptr<detail::live_chat> live_;
-  std::string bad_record_;       ///< why the record does not fit, if so
+  std::unique_ptr<std::string> bad_record_;  ///< why it does not fit, if so
   std::uint64_t version_ = 0;
   std::shared_ptr<attempt> now_; ///< the turn under way
   std::uint64_t attempts_made_ = 0;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "actors/lane.hpp"
@@ -123,6 +124,14 @@ struct turn_ended {
 struct commit_ended {
   std::uint64_t attempt;
   result<std::vector<store::turn_receipt>> answer;
+};
+struct turn_again {};
+/// All that is sent to a chat, as one type: a case of a CAF behaviour costs
+/// some 60 bytes in each actor, and chats are what there is a million of.
+struct chat_event {
+  std::variant<chat_work, timer_work, loaded_record, loaded_entries, turn_ended,
+               commit_ended, turn_again>
+      what;
 };
 
 // -- to lanes -----------------------------------------------------------------
@@ -255,12 +264,7 @@ TROUPE_LOCAL_MESSAGE(claimed)
 TROUPE_LOCAL_MESSAGE(journal_ends)
 TROUPE_LOCAL_MESSAGE(lease_taken)
 TROUPE_LOCAL_MESSAGE(renewed)
-TROUPE_LOCAL_MESSAGE(chat_work)
-TROUPE_LOCAL_MESSAGE(timer_work)
-TROUPE_LOCAL_MESSAGE(loaded_record)
-TROUPE_LOCAL_MESSAGE(loaded_entries)
-TROUPE_LOCAL_MESSAGE(turn_ended)
-TROUPE_LOCAL_MESSAGE(commit_ended)
+TROUPE_LOCAL_MESSAGE(chat_event)
 TROUPE_LOCAL_MESSAGE(lane_call)
 TROUPE_LOCAL_MESSAGE(lane_permit)
 TROUPE_LOCAL_MESSAGE(lane_answer)

@@ -37,7 +37,7 @@ unsigned cores() { return std::max(1u, std::thread::hardware_concurrency()); }
 
 caf::actor_system_config system_config(const node_options& how) {
   caf::actor_system_config config;
-  auto workers = how.workers != 0 ? how.workers : cores();
+  auto workers = how.workers != 0 ? how.workers : std::max(1u, cores() / 2);
   config.set("scheduler.max-threads", std::size_t{workers});
   // Sharing, not stealing: thieves poll, with sleeps of up to 10 ms, which is
   // both CPU while idle and latency at the first message after idling.
@@ -66,7 +66,9 @@ struct node::impl {
         system{std::make_unique<caf::actor_system>(config)},
         gate{how.webhook_path, how.webhook_secret},
         shared{std::make_shared<services>(std::move(how), std::move(bot),
-                                          store, telegram, loop, into)} {}
+                                          store, telegram, loop, into)} {
+    add_probes(into, shared);
+  }
 
   result<void> start();
   void spawn_all(std::vector<store::spending> spent,
@@ -244,13 +246,15 @@ bool node::drain(milliseconds deadline) {
   s.draining = true;
   auto from = std::chrono::steady_clock::now();
   auto end = from + deadline;
+  // Looked at, not told: counts change on every thread, and a notification
+  // at each would be paid for by every update.
+  std::promise<void> never;
+  auto pause = never.get_future();
   auto wait = [&](auto until, auto condition) {
     while (!condition()) {
       if (std::chrono::steady_clock::now() >= until)
         return false;
-      std::mutex lock;
-      std::unique_lock guard{lock};
-      std::condition_variable{}.wait_for(guard, 5ms);
+      pause.wait_for(5ms);
     }
     return true;
   };

@@ -57,7 +57,7 @@ struct node_options {
   send_options sending;
   milliseconds chat_idle{60'000};   ///< then a chat actor is passivated
   std::size_t max_pending = 20'000; ///< accepted, waiting in memory; over it 503
-  unsigned workers = 0;             ///< CAF's; 0: as many as cores
+  unsigned workers = 0;             ///< CAF's; 0: half as many as cores
   const clock* time = &system_clock();
 };
 

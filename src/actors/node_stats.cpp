@@ -188,83 +188,26 @@ void collect_stats(const std::shared_ptr<services>& shared,
                      [all] { all->put([](collection&) {}, true); });
 }
 
-void collect_chat_stats(const std::shared_ptr<services>& shared, chat_key key,
-                        callback<std::string> done) {
-  struct both {
-    std::mutex lock;
-    std::optional<result<std::vector<store::chat_record>>> record;
-    std::optional<result<std::vector<store::timer>>> timers;
-    std::optional<chat_report> live;
-    bool finished = false;
+void add_probes(metrics::registry& into, std::weak_ptr<services> of) {
+  auto probe = [&](const char* name, const char* help, auto value) {
+    into.add_probe(name, help, {}, [of, value] {
+      auto s = of.lock();
+      return s ? double(value(*s)) : 0.0;
+    });
   };
-  auto all = std::make_shared<both>();
-  auto look = [all, key, done = std::move(done)](bool late) {
-    std::unique_lock guard{all->lock};
-    bool complete = all->record && all->timers && all->live;
-    if (all->finished || (!complete && !late))
-      return;
-    all->finished = true;
-    guard.unlock();
-    if (!complete) {
-      done(error{errc::timed_out, "the node did not answer within 2 s"});
-      return;
-    }
-    if (!*all->record || !*all->timers) {
-      done(!*all->record ? all->record->error() : all->timers->error());
-      return;
-    }
-    auto& record = (**all->record).front();
-    auto& live = *all->live;
-    if (record.version == 0 && !live.active) {
-      done(error{errc::not_found, "no record of chat " + to_string(key)});
-      return;
-    }
-    json::array labels, timers;
-    for (auto& l : record.labels)
-      labels.push_back(
-          json::object{{"label", l.name}, {"message_id", l.message_id}});
-    for (auto& t : **all->timers)
-      timers.push_back(
-          json::object{{"name", t.name}, {"due_ms", to_ms(t.due)}});
-    auto state = parse_json(record.state.empty() ? "null" : record.state);
-    done(json::serialize(json::object{
-        {"chat", to_string(key)},
-        {"version", record.version},
-        {"mode", record.mode},
-        {"state", state ? *state : json::value{}},
-        {"labels", std::move(labels)},
-        {"timers", std::move(timers)},
-        {"active", live.active},
-        {"to_turn", live.waiting},
-        {"turns", live.turns},
-        {"to_send", live.calls_waiting},
-        {"sent", live.calls_done},
-        {"limiter", live.lane},
-        {"frozen_ms", live.frozen_ms}}));
-  };
-  shared->store.load({key}, [all, look](auto r) {
-    {
-      std::lock_guard guard{all->lock};
-      all->record = std::move(r);
-    }
-    look(false);
-  });
-  shared->store.timers(key, [all, look](auto r) {
-    {
-      std::lock_guard guard{all->lock};
-      all->timers = std::move(r);
-    }
-    look(false);
-  });
-  caf::anon_send(shared->shard_for(key),
-                 report_chat{key, [all, look](chat_report r) {
-                               {
-                                 std::lock_guard guard{all->lock};
-                                 all->live = std::move(r);
-                               }
-                               look(false);
-                             }});
-  shared->loop.after(patience, [look] { look(true); });
+  probe("troupe_journal_depth",
+        "Accepted updates, notices and outcomes that wait for their turn.",
+        [](services& s) { return s.pending + s.parked; });
+  probe("troupe_outbox_depth", "Committed calls that are not settled.",
+        [](services& s) { return s.outbox.load(); });
+  probe("troupe_turns_in_progress", "Turns under way, commit included.",
+        [](services& s) { return s.turning.load(); });
+  probe("troupe_calls_in_flight", "Calls on their way to Telegram.",
+        [](services& s) { return s.flying.load(); });
+  probe("troupe_active_chats", "Chats in memory.",
+        [](services& s) { return s.chats.load(); });
+  probe("troupe_ready", "1 while updates are taken, as /readyz says.",
+        [](services& s) { return !s.draining && !s.store_down; });
 }
 
 }  // namespace troupe::actors

@@ -17,4 +17,8 @@ void collect_stats(const std::shared_ptr<services>& shared,
 void collect_chat_stats(const std::shared_ptr<services>& shared, chat_key key,
                         callback<std::string> done);
 
+/// The gauges: depths of journal and outbox, what is under way, readiness. They
+/// read 0 once the node is gone.
+void add_probes(metrics::registry& into, std::weak_ptr<services> of);
+
 }  // namespace troupe::actors

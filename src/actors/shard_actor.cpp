@@ -210,7 +210,7 @@ void shard_actor::dispatch(std::vector<store::entry> entries) {
       shared_->pending += 1;
     }
     to.state->waiting += 1;
-    caf::anon_send(to.who, chat_work{std::move(e)});
+    caf::anon_send(to.who, chat_event{chat_work{std::move(e)}});
   }
 }
 
@@ -227,7 +227,7 @@ void shard_actor::dispatch_timer(store::timer what) {
   }
   auto& to = chat_slot(what.key);
   to.state->waiting += 1;
-  caf::anon_send(to.who, timer_work{std::move(what)});
+  caf::anon_send(to.who, chat_event{timer_work{std::move(what)}});
 }
 
 shard_actor::slot& shard_actor::chat_slot(const chat_key& key) {

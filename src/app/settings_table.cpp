@@ -131,7 +131,7 @@ const key_spec table[] = {
      "This node's name in stats and leases; empty: the host's name.",
      empty_ok},
     {"node.workers", &s::node_workers, shape::integer, "0",
-     "Threads of the actor scheduler; 0: as many as cores.", false, false, 0,
+     "Threads of the actor scheduler; 0: half as many as cores.", false, false, 0,
      1024},
     // -- overload
     {"overload.max_pending", &s::overload_max_pending, shape::integer, "20000",

@@ -333,6 +333,44 @@ TEST_CASE("idle chats are passivated and come back with their state") {
   CHECK(telegram.texts(77) == counted({"a", "b"}));
 }
 
+TEST_CASE("gauges show the depths of journal and outbox, and readiness") {
+  std::atomic<bool> answers{false};
+  telegram_double telegram{[&](auto&, int) -> std::optional<http::response> {
+    if (answers)
+      return {};
+    return telegram_error(502, "Bad Gateway");
+  }};
+  std::promise<void> open;
+  auto gate = open.get_future().share();
+  rig r{fast(), std::make_shared<counter_bot>([gate](const std::string& text) {
+          if (text == "wait")
+            gate.wait();
+        }),
+        memory_store(), telegram.url()};
+  auto shows = [&](const std::string& line) {
+    return eventually([&] {
+      return ("\n" + r.metrics()).find("\n" + line + "\n") !=
+             std::string::npos;
+    });
+  };
+  CHECK(shows("troupe_ready 1"));
+  CHECK(shows("troupe_journal_depth 0"));
+  for (int i = 1; i <= 3; ++i)
+    CHECK(r.post_and_wait(text_update(i, 42, "wait")) == 200);
+  CHECK(shows("troupe_journal_depth 3"));
+  CHECK(shows("troupe_turns_in_progress 1"));
+  CHECK(shows("troupe_active_chats 1"));
+  CHECK(shows("troupe_outbox_depth 0"));
+  open.set_value();
+  CHECK(shows("troupe_journal_depth 0"));
+  CHECK(shows("troupe_outbox_depth 3"));
+  answers = true;
+  CHECK(shows("troupe_outbox_depth 0"));
+  CHECK(shows("troupe_calls_in_flight 0"));
+  CHECK(r.node().drain(10s));
+  CHECK(shows("troupe_ready 0"));
+}
+
 TEST_CASE("G12: neither token nor secret shows in stats or metrics") {
   telegram_double telegram;
   auto how = fast();
