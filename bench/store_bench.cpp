@@ -185,9 +185,10 @@ std::string fresh_directory() {
   return pattern;
 }
 
-void report(benchmark::State& state, life& l, double writer, std::size_t group) {
-  const auto updates = static_cast<double>(state.iterations()) *
-                       static_cast<double>(group);
+void report(benchmark::State& state, life& l, double writer,
+            std::size_t group) {
+  const auto updates =
+      static_cast<double>(state.iterations()) * static_cast<double>(group);
   state.SetItemsProcessed(static_cast<std::int64_t>(updates));
   state.counters["writer_us"] = (l.writer_us() - writer) / updates;
   const auto f = l.sizes();

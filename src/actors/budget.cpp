@@ -84,9 +84,9 @@ bool budget::flooded(chat_key chat, mono_time now, milliseconds retry_after) {
   floods_.push_back({chat, now, now + retry_after});
   if (floods_.size() < flooded_chats)
     return false;
-  auto last = std::max_element(
-      floods_.begin(), floods_.end(),
-      [](auto& a, auto& b) { return a.until < b.until; });
+  auto last =
+      std::max_element(floods_.begin(), floods_.end(),
+                       [](auto& a, auto& b) { return a.until < b.until; });
   freeze(last->until);
   total_.slow_down(now);
   floods_.clear();

@@ -101,7 +101,9 @@ caf::behavior chat_actor::make_behavior() {
   }};
 }
 
-void chat_actor::on(chat_work& m) { push({std::move(m.what), nullptr}); }
+void chat_actor::on(chat_work& m) {
+  push({std::move(m.what), nullptr});
+}
 
 void chat_actor::on(timer_work& m) {
   item x;
@@ -131,9 +133,9 @@ void chat_actor::next() {
   now_ = std::make_shared<attempt>();
   now_->what = std::move(head);
   queue_.pop_front();
-  now_->waited_ms =
-      now_->what.fired ? shared_->since(now_->what.fired->due).count()
-                       : shared_->since(now_->what.what.accepted_at).count();
+  now_->waited_ms = now_->what.fired
+                        ? shared_->since(now_->what.fired->due).count()
+                        : shared_->since(now_->what.what.accepted_at).count();
   shared_->count.turn_wait_seconds.observe(
       double(std::max<std::int64_t>(now_->waited_ms, 0)) / 1000);
   begin_turn();
@@ -145,11 +147,10 @@ void chat_actor::load_record() {
   if (step_ != step::checking)
     step_ = step::loading;
   state_->doing = "loading";
-  shared_->store.load({key_},
-                      [me = caf::actor_cast<caf::actor>(this)](auto answer) {
-                        caf::anon_send(me, chat_event{loaded_record{
-                                               std::move(answer)}});
-                      });
+  shared_->store.load(
+      {key_}, [me = caf::actor_cast<caf::actor>(this)](auto answer) {
+        caf::anon_send(me, chat_event{loaded_record{std::move(answer)}});
+      });
 }
 
 void chat_actor::on(loaded_record& m) {
@@ -222,9 +223,8 @@ void chat_actor::on(loaded_entries& m) {
       continue;
     }
     --asked;
-    auto found = std::find_if(
-        m.answer->begin(), m.answer->end(),
-        [&](auto& e) { return e.seq == it->what.seq; });
+    auto found = std::find_if(m.answer->begin(), m.answer->end(),
+                              [&](auto& e) { return e.seq == it->what.seq; });
     shared_->parked -= 1;
     if (found == m.answer->end()) {
       // Acknowledged before: nothing is left to do for it.
@@ -306,9 +306,9 @@ void chat_actor::run_turn() {
         auto subject = job->subject(key, version);
         job->began = shared->how.time->mono();
         auto wall = shared->how.time->wall();
-        job->result = live->run(event_of(subject),
-                                {to_ms(wall), seed_of(subject),
-                                 shared->how.bot_username});
+        job->result = live->run(
+            event_of(subject),
+            {to_ms(wall), seed_of(subject), shared->how.bot_username});
         job->ran = shared->how.time->mono();
         if (job->result.how == detail::turn_result::end::threw ||
             shared->closed) {
@@ -457,15 +457,14 @@ void chat_actor::finish(bool committed) {
 
 void chat_actor::log_turn(bool committed) const {
   auto& x = *now_;
-  auto outcome = !committed        ? "dropped"
-                 : x.commit.dead   ? "dead_letter"
-                 : x.result.how == detail::turn_result::end::done ? "done"
-                 : x.result.how == detail::turn_result::end::unhandled
-                     ? "unhandled"
-                 : x.result.how == detail::turn_result::end::stale ? "stale"
-                 : x.result.how == detail::turn_result::end::repeated
-                     ? "repeated"
-                     : "threw";
+  auto outcome =
+      !committed                                            ? "dropped"
+      : x.commit.dead                                       ? "dead_letter"
+      : x.result.how == detail::turn_result::end::done      ? "done"
+      : x.result.how == detail::turn_result::end::unhandled ? "unhandled"
+      : x.result.how == detail::turn_result::end::stale     ? "stale"
+      : x.result.how == detail::turn_result::end::repeated  ? "repeated"
+                                                            : "threw";
   log::info("turn", {{"update", x.what.what.id.value},
                      {"chat", to_string(key_)},
                      {"kind", x.result.kind},

@@ -32,7 +32,7 @@ class chat_actor : public caf::event_based_actor {
 
  private:
   struct item {
-    store::entry what;                     ///< of a timer: only `key`
+    store::entry what;  ///< of a timer: only `key`
     std::unique_ptr<store::timer> fired;
   };
   struct attempt;
@@ -69,19 +69,25 @@ class chat_actor : public caf::event_based_actor {
   const std::shared_ptr<slot_state> state_;
 
   enum class step : std::uint8_t {
-    idle, loading, fetching, turning, committing, checking, pausing
+    idle,
+    loading,
+    fetching,
+    turning,
+    committing,
+    checking,
+    pausing
   };
   step step_ = step::idle;
   bool have_record_ = false;
   bool turning_ = false;
-  std::list<item> queue_;        ///< a deque takes 576 bytes when empty
+  std::list<item> queue_;  ///< a deque takes 576 bytes when empty
   std::shared_ptr<detail::live_chat> live_;
   std::unique_ptr<std::string> bad_record_;  ///< why it does not fit, if so
   std::uint64_t version_ = 0;
-  std::shared_ptr<attempt> now_; ///< the turn under way
+  std::shared_ptr<attempt> now_;  ///< the turn under way
   std::uint64_t attempts_made_ = 0;
   unsigned store_failures_ = 0;
-  std::int64_t audience_ms_ = 0; ///< when the audience was last told
+  std::int64_t audience_ms_ = 0;  ///< when the audience was last told
 };
 
 }  // namespace troupe::actors

@@ -87,12 +87,10 @@ result<std::string> chat_page::text() const {
 void collect_chat_stats(const std::shared_ptr<services>& shared, chat_key key,
                         callback<std::string> done) {
   auto page = std::make_shared<chat_page>(key, std::move(done));
-  shared->store.load({key}, [page](auto r) {
-    page->put(&chat_page::record, std::move(r));
-  });
-  shared->store.timers(key, [page](auto r) {
-    page->put(&chat_page::timers, std::move(r));
-  });
+  shared->store.load(
+      {key}, [page](auto r) { page->put(&chat_page::record, std::move(r)); });
+  shared->store.timers(
+      key, [page](auto r) { page->put(&chat_page::timers, std::move(r)); });
   caf::anon_send(shared->shard_for(key),
                  report_chat{key, [page](chat_report r) {
                                page->put(&chat_page::live, std::move(r));

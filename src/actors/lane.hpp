@@ -37,11 +37,11 @@ class lane {
  public:
   struct options {
     chat_key to;
-    unsigned limit = 1;              ///< messages per period; 0: none
+    unsigned limit = 1;  ///< messages per period; 0: none
     milliseconds period{1000};
     milliseconds margin{1000};
-    bool global = true;              ///< there is a global budget
-    bool count_replies = true;       ///< replies spend it
+    bool global = true;         ///< there is a global budget
+    bool count_replies = true;  ///< replies spend it
     milliseconds retry_first{500};
     milliseconds retry_max{30'000};
   };
@@ -140,14 +140,20 @@ class lane {
 
  private:
   enum class step : std::uint8_t {
-    idle, fetching, resolving, marking, wanting_permit, permitted, sending
+    idle,
+    fetching,
+    resolving,
+    marking,
+    wanting_permit,
+    permitted,
+    sending
   };
   struct item {
     store::call call;
     telegram::lane kind = telegram::lane::chat;
     std::uint16_t cost = 1;
     unsigned attempts = 0;
-    std::string edits;       ///< edits: which message, as text
+    std::string edits;  ///< edits: which message, as text
     mono_time since;
     mono_time not_before{};  ///< express only
     bool flying = false;     ///< express only
@@ -159,8 +165,7 @@ class lane {
   bool prepare_head(moment now, actions& out);
   bool resolve_head(item& head, actions& out);
   void head_ended(attempt_end& end, moment now, actions& out);
-  void express_ended(std::size_t i, attempt_end& end, moment now,
-                     actions& out);
+  void express_ended(std::size_t i, attempt_end& end, moment now, actions& out);
   void advance_express(moment now, actions& out);
   void finish_head(store::call_outcome how, const attempt_end* end, moment now,
                    actions& out);

@@ -141,9 +141,9 @@ void lane_actor::look_ahead() {
 }
 
 void lane_actor::operator()(lane::ask& a) {
-  caf::anon_send(shared_->global,
-                 permit_wanted{caf::actor_cast<caf::actor>(this), a.cost,
-                               a.bulk});
+  caf::anon_send(
+      shared_->global,
+      permit_wanted{caf::actor_cast<caf::actor>(this), a.cost, a.bulk});
 }
 
 void lane_actor::operator()(lane::give_back& a) {
@@ -155,9 +155,9 @@ void lane_actor::operator()(lane::send& a) {
   shared_->flying += 1;
   auto& senders = shared_->senders;
   auto& to = senders[stable_hash(to_) % senders.size()];
-  caf::anon_send(to, send_call{caf::actor_cast<caf::actor>(this), a.id, a.from,
-                               a.labelled, std::move(a.method),
-                               std::move(a.body)});
+  caf::anon_send(
+      to, send_call{caf::actor_cast<caf::actor>(this), a.id, a.from, a.labelled,
+                    std::move(a.method), std::move(a.body)});
 }
 
 void lane_actor::operator()(lane::settle& a) {
@@ -183,9 +183,9 @@ void lane_actor::operator()(lane::settle& a) {
   }
   if (s.dead) {
     count.dead_letters.add();
-    log::error("dead_call", {{"chat", to_string(to_)},
-                             {"call", s.id.value},
-                             {"error", *s.dead}});
+    log::error(
+        "dead_call",
+        {{"chat", to_string(to_)}, {"call", s.id.value}, {"error", *s.dead}});
   }
   state_->done += 1;
   state_->waiting -= 1;
@@ -242,10 +242,10 @@ void lane_actor::on_answer(lane_answer& m) {
   attempt_end end;
   if (m.answer) {
     auto& r = *m.answer;
-    end.what = telegram::read_answer(r.status, r.body,
-                                     r.headers.find("Retry-After"));
-    if (m.labelled && std::get<telegram::answer>(end.what).what ==
-                          verdict::sent)
+    end.what =
+        telegram::read_answer(r.status, r.body, r.headers.find("Retry-After"));
+    if (m.labelled &&
+        std::get<telegram::answer>(end.what).what == verdict::sent)
       end.result = telegram::result_of(r.body);
     shared_->count.call_seconds.observe(
         std::chrono::duration<double>(now.mono - departed_).count());
@@ -264,10 +264,9 @@ void lane_actor::count_answer(const attempt_end& end) {
     count.network_failures.add();
     if (failure->maybe_sent)
       count.unknown_outcomes.add();
-    log::warn("call_unanswered",
-              {{"chat", to_string(to_)},
-               {"maybe_sent", failure->maybe_sent},
-               {"error", to_string(failure->what)}});
+    log::warn("call_unanswered", {{"chat", to_string(to_)},
+                                  {"maybe_sent", failure->maybe_sent},
+                                  {"error", to_string(failure->what)}});
     return;
   }
   auto& answer = std::get<telegram::answer>(end.what);

@@ -38,8 +38,8 @@ std::string outcome_event(const store::call& what, call_outcome how,
       out += ",\"result\":" + end->result;
     return out + "}";
   }
-  out += how == call_outcome::unknown ? ",\"unknown\":true"
-                                      : ",\"unknown\":false";
+  out +=
+      how == call_outcome::unknown ? ",\"unknown\":true" : ",\"unknown\":false";
   int code = 0;
   std::string text = "no answer";
   if (end) {
@@ -146,16 +146,14 @@ void lane::express_ended(std::size_t i, attempt_end& end, moment now,
   if (auto failure = std::get_if<http::failure>(&end.what)) {
     again = !failure->maybe_sent ||
             x.call.policy != store::call_policy::at_most_once;
-    outcome = failure->maybe_sent ? call_outcome::unknown
-                                  : call_outcome::failed;
+    outcome =
+        failure->maybe_sent ? call_outcome::unknown : call_outcome::failed;
     x.not_before = now.mono + backoff(x.attempts);
   } else {
     auto& answer = std::get<telegram::answer>(end.what);
     switch (answer.what) {
       case verdict::sent:
-      case verdict::not_modified:
-        outcome = call_outcome::sent;
-        break;
+      case verdict::not_modified: outcome = call_outcome::sent; break;
       case verdict::retry_after:
         again = true;
         x.not_before = now.mono + answer.retry_after + retry_guard;
@@ -170,8 +168,7 @@ void lane::express_ended(std::size_t i, attempt_end& end, moment now,
         again = true;
         x.not_before = now.mono + conflict_pause;
         break;
-      default:
-        break;
+      default: break;
     }
   }
   if (again && x.not_before - x.since < query_life) {
@@ -233,11 +230,11 @@ void lane::settle_item(const item& what, call_outcome how,
   if (answer) {
     s.message_id = answer->message_id;
     if (answer->what == verdict::chat_gone)
-      s.audience = store::audience_change{
-          what.call.to,
-          answer->blocked_for_good ? store::audience_status::gone
-                                   : store::audience_status::blocked,
-          {}};
+      s.audience = store::audience_change{what.call.to,
+                                          answer->blocked_for_good
+                                              ? store::audience_status::gone
+                                              : store::audience_status::blocked,
+                                          {}};
   }
   if (!what.call.label.empty())
     s.event = store::make_payload(outcome_event(what.call, how, end));

@@ -49,10 +49,9 @@ void lease_actor::on_renewed(renewed& m) {
     return;  // asked again at the next tick
   }
   for (auto& asked : m.asked) {
-    auto still = std::find_if(
-        m.answer->begin(), m.answer->end(), [&](auto& l) {
-          return l.shard == asked.shard && l.term == asked.term;
-        });
+    auto still = std::find_if(m.answer->begin(), m.answer->end(), [&](auto& l) {
+      return l.shard == asked.shard && l.term == asked.term;
+    });
     auto& shard = shared_->shards[asked.shard.value];
     if (still != m.answer->end()) {
       caf::anon_send(shard, journal_ends{asked.term, still->tail});

@@ -27,12 +27,12 @@ using go_atom = caf::atom_constant<caf::atom("go")>;
 
 /// What a shard and one of its chats or lanes both look at.
 struct slot_state {
-  std::atomic<std::uint32_t> waiting{0};   ///< sent to it, not done
-  std::atomic<std::int64_t> last_active{0};///< mono, ns
-  std::atomic<std::uint64_t> done{0};      ///< turns or calls since it lives
-  std::atomic<std::int64_t> clear_at{0};   ///< lanes: may be ended from, mono ns
+  std::atomic<std::uint32_t> waiting{0};     ///< sent to it, not done
+  std::atomic<std::int64_t> last_active{0};  ///< mono, ns
+  std::atomic<std::uint64_t> done{0};        ///< turns or calls since it lives
+  std::atomic<std::int64_t> clear_at{0};  ///< lanes: may be ended from, mono ns
   std::atomic<std::int64_t> frozen_until{0};  ///< lanes: mono ns
-  std::atomic<const char*> doing{"idle"};  ///< a word for the stats page
+  std::atomic<const char*> doing{"idle"};     ///< a word for the stats page
 
   void touch(mono_time now) {
     last_active.store(now.time_since_epoch().count(),

@@ -37,8 +37,8 @@ meters::meters(metrics::registry& r)
       refused_overload{refused(r, "overload")},
       refused_store{refused(r, "store")},
       refused_bad{refused(r, "bad_request")},
-      accept_seconds{r.add_histogram(
-          "troupe_accept_seconds", "From an update's arrival to durable.")},
+      accept_seconds{r.add_histogram("troupe_accept_seconds",
+                                     "From an update's arrival to durable.")},
       turns_done{turns(r, "done")},
       turns_unhandled{turns(r, "unhandled")},
       turns_stale{turns(r, "stale")},
@@ -66,9 +66,9 @@ meters::meters(metrics::registry& r)
       answers_refused{errors(r, "refused")},
       answers_gone{errors(r, "chat_gone")},
       network_failures{errors(r, "network")},
-      unknown_outcomes{r.add_counter(
-          "troupe_unknown_outcomes_total",
-          "Attempts that may or may not have reached the chat.")},
+      unknown_outcomes{
+          r.add_counter("troupe_unknown_outcomes_total",
+                        "Attempts that may or may not have reached the chat.")},
       global_freezes{r.add_counter("troupe_global_freezes_total",
                                    "Times a 429 stopped the whole bot.")},
       call_seconds{r.add_histogram("troupe_call_seconds",

@@ -33,7 +33,9 @@ constexpr std::int64_t most_accepting = 4'096;
 // Parked entries cost some dozen bytes each; still, not without a bound.
 constexpr std::int64_t most_parked = 1'000'000;
 
-unsigned cores() { return std::max(1u, std::thread::hardware_concurrency()); }
+unsigned cores() {
+  return std::max(1u, std::thread::hardware_concurrency());
+}
 
 caf::actor_system_config system_config(const node_options& how) {
   caf::actor_system_config config;
@@ -65,8 +67,8 @@ struct node::impl {
       : config{system_config(how)},
         system{std::make_unique<caf::actor_system>(config)},
         gate{how.webhook_path, how.webhook_secret},
-        shared{std::make_shared<services>(std::move(how), std::move(bot),
-                                          store, telegram, loop, into)} {
+        shared{std::make_shared<services>(std::move(how), std::move(bot), store,
+                                          telegram, loop, into)} {
     add_probes(into, shared);
   }
 
@@ -266,10 +268,9 @@ bool node::drain(milliseconds deadline) {
   });
   s.stopping = true;
   bool clean = wait(end, [&] { return impl_->quiet(); });
-  log::info("drained",
-            {{"clean", clean},
-             {"left_to_turn", std::int64_t{s.pending + s.parked}},
-             {"left_to_send", std::int64_t{s.outbox}}});
+  log::info("drained", {{"clean", clean},
+                        {"left_to_turn", std::int64_t{s.pending + s.parked}},
+                        {"left_to_send", std::int64_t{s.outbox}}});
   return clean;
 }
 

@@ -26,38 +26,39 @@ struct limit_options {
   /// A call without an answer yet is taken to have arrived this long after it
   /// left, at the latest; an answered one by its answer.
   milliseconds margin{1'000};
-  bool count_replies = true;        ///< replies spend the global budget
+  bool count_replies = true;  ///< replies spend the global budget
 };
 
 struct turn_options {
-  unsigned threads = 0;             ///< 0: as many as cores
-  unsigned max_threads = 64;        ///< stand-ins for blocked ones included
-  unsigned attempts = 3;            ///< then a dead letter
-  milliseconds backoff{200};        ///< doubles per attempt, +-25 % jitter
-  milliseconds deadline{10'000};    ///< over it a handler is reported
+  unsigned threads = 0;           ///< 0: as many as cores
+  unsigned max_threads = 64;      ///< stand-ins for blocked ones included
+  unsigned attempts = 3;          ///< then a dead letter
+  milliseconds backoff{200};      ///< doubles per attempt, +-25 % jitter
+  milliseconds deadline{10'000};  ///< over it a handler is reported
 };
 
 struct send_options {
-  unsigned senders = 4;             ///< sender actors
-  milliseconds timeout{20'000};     ///< of a call; >= 15 s, TELEGRAM.md 66
-  milliseconds retry_first{500};    ///< doubles up to `retry_max`
+  unsigned senders = 4;           ///< sender actors
+  milliseconds timeout{20'000};   ///< of a call; >= 15 s, TELEGRAM.md 66
+  milliseconds retry_first{500};  ///< doubles up to `retry_max`
   milliseconds retry_max{30'000};
 };
 
 struct node_options {
   std::string name = "node";
   std::string bot_token;
-  std::string bot_username;         ///< for "/start@name"; may be empty
-  std::string webhook_secret;       ///< empty: not asked for
+  std::string bot_username;    ///< for "/start@name"; may be empty
+  std::string webhook_secret;  ///< empty: not asked for
   std::string webhook_path = "/webhook";
-  bool poll = false;                ///< getUpdates instead of the webhook
+  bool poll = false;  ///< getUpdates instead of the webhook
   milliseconds poll_timeout{50'000};
   limit_options limits;
   turn_options turns;
   send_options sending;
-  milliseconds chat_idle{60'000};   ///< then a chat actor is passivated
-  std::size_t max_pending = 20'000; ///< accepted, waiting in memory; over it 503
-  unsigned workers = 0;             ///< CAF's; 0: half as many as cores
+  milliseconds chat_idle{60'000};  ///< then a chat actor is passivated
+  std::size_t max_pending =
+      20'000;            ///< accepted, waiting in memory; over it 503
+  unsigned workers = 0;  ///< CAF's; 0: half as many as cores
   const clock* time = &system_clock();
 };
 

@@ -128,19 +128,21 @@ std::string render(const services& s, collection& c) {
                                         {"frozen_ms", c.global->frozen_ms}};
   if (c.figures) {
     auto& f = *c.figures;
-    root["store"] = json::object{
-        {"journal", f.journal},         {"outbox", f.outbox},
-        {"timers", f.timers},           {"chats", f.chats},
-        {"dead_letters", f.dead_letters}, {"bytes", f.bytes},
-        {"free_bytes", f.free_bytes}};
+    root["store"] = json::object{{"journal", f.journal},
+                                 {"outbox", f.outbox},
+                                 {"timers", f.timers},
+                                 {"chats", f.chats},
+                                 {"dead_letters", f.dead_letters},
+                                 {"bytes", f.bytes},
+                                 {"free_bytes", f.free_bytes}};
   }
-  root["latency"] = json::object{
-      {"accept", latency(s.count.accept_seconds)},
-      {"turn_wait", latency(s.count.turn_wait_seconds)},
-      {"turn_run", latency(s.count.turn_run_seconds)},
-      {"commit", latency(s.count.commit_seconds)},
-      {"call", latency(s.count.call_seconds)},
-      {"reply", latency(s.count.reply_seconds)}};
+  root["latency"] =
+      json::object{{"accept", latency(s.count.accept_seconds)},
+                   {"turn_wait", latency(s.count.turn_wait_seconds)},
+                   {"turn_run", latency(s.count.turn_run_seconds)},
+                   {"commit", latency(s.count.commit_seconds)},
+                   {"call", latency(s.count.call_seconds)},
+                   {"reply", latency(s.count.reply_seconds)}};
   root["totals"] = counters(s.count);
   root["busiest"] = busiest_chats(c.shards);
   std::sort(c.shards.begin(), c.shards.end(),
@@ -169,11 +171,10 @@ void collect_stats(const std::shared_ptr<services>& shared,
     done(render(*shared, c));
   };
   for (auto& shard : shared->shards)
-    caf::anon_send(shard, report_shard{[all](shard_report r) {
-                     all->put([&](collection& c) {
-                       c.shards.push_back(std::move(r));
-                     });
-                   }});
+    caf::anon_send(
+        shard, report_shard{[all](shard_report r) {
+          all->put([&](collection& c) { c.shards.push_back(std::move(r)); });
+        }});
   if (shared->global)
     caf::anon_send(shared->global, report_global{[all](global_report r) {
                      all->put([&](collection& c) { c.global = r; });
@@ -184,8 +185,7 @@ void collect_stats(const std::shared_ptr<services>& shared,
         c.figures = *f;
     });
   });
-  shared->loop.after(patience,
-                     [all] { all->put([](collection&) {}, true); });
+  shared->loop.after(patience, [all] { all->put([](collection&) {}, true); });
 }
 
 void add_probes(metrics::registry& into, std::weak_ptr<services> of) {

@@ -53,11 +53,10 @@ void poller_actor::poll() {
   if (offset_ != 0)
     r.body += ",\"offset\":" + std::to_string(offset_);
   r.body += "}";
-  shared_->telegram.send(
-      std::move(r), shared_->how.poll_timeout + answer_slack,
-      [me = caf::actor_cast<caf::actor>(this)](auto answer) {
-        caf::anon_send(me, poll_answer{std::move(answer)});
-      });
+  shared_->telegram.send(std::move(r), shared_->how.poll_timeout + answer_slack,
+                         [me = caf::actor_cast<caf::actor>(this)](auto answer) {
+                           caf::anon_send(me, poll_answer{std::move(answer)});
+                         });
 }
 
 void poller_actor::on_answer(poll_answer& m) {
@@ -75,23 +74,18 @@ void poller_actor::on_answer(poll_answer& m) {
     on_updates(r.body);
     return;
   }
-  auto answer = telegram::read_answer(r.status, r.body,
-                                      r.headers.find("Retry-After"));
-  log::warn("poll_refused", {{"code", answer.code},
-                             {"description", answer.description}});
+  auto answer =
+      telegram::read_answer(r.status, r.body, r.headers.find("Retry-After"));
+  log::warn("poll_refused",
+            {{"code", answer.code}, {"description", answer.description}});
   switch (answer.what) {
     case telegram::verdict::conflict:
       shared_->count.poll_conflicts.add();
       pause(conflict_pause);
       return;
-    case telegram::verdict::retry_after:
-      pause(answer.retry_after);
-      return;
-    case telegram::verdict::bad_token:
-      pause(bad_token_pause);
-      return;
-    default:
-      back_off();
+    case telegram::verdict::retry_after: pause(answer.retry_after); return;
+    case telegram::verdict::bad_token: pause(bad_token_pause); return;
+    default: back_off();
   }
 }
 
@@ -115,8 +109,8 @@ void poller_actor::on_updates(const std::string& body) {
   for (auto& u : *updates) {
     if (u.where.kind == telegram::update_kind::none)
       continue;  // nothing in it to turn
-    batch->push_back({u.where.id, u.where.key,
-                      store::make_payload(std::move(u.body)), now});
+    batch->push_back(
+        {u.where.id, u.where.key, store::make_payload(std::move(u.body)), now});
   }
   accept(std::move(batch), next);
 }
@@ -130,12 +124,10 @@ void poller_actor::accept(std::shared_ptr<std::vector<store::arrival>> batch,
   }
   polling_ = true;
   shared_->accepting += std::int64_t(batch->size());
-  shared_->store.accept(
-      *batch, [me = caf::actor_cast<caf::actor>(this), batch,
-               next_offset](auto answer) {
-        caf::anon_send(me,
-                       poll_accepted{next_offset, batch, std::move(answer)});
-      });
+  shared_->store.accept(*batch, [me = caf::actor_cast<caf::actor>(this), batch,
+                                 next_offset](auto answer) {
+    caf::anon_send(me, poll_accepted{next_offset, batch, std::move(answer)});
+  });
 }
 
 void poller_actor::on_accepted(poll_accepted& m) {

@@ -20,9 +20,8 @@ caf::behavior sender_actor::make_behavior() {
             std::move(r), shared_->how.sending.timeout,
             [lane = std::move(m.lane), id = m.id, from = m.from,
              labelled = m.labelled](auto answer) {
-              caf::anon_send(lane,
-                             lane_answer{id, from, labelled,
-                                         std::move(answer)});
+              caf::anon_send(
+                  lane, lane_answer{id, from, labelled, std::move(answer)});
             });
       },
   };

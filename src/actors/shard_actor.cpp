@@ -110,11 +110,10 @@ void shard_actor::start(start_shard& m) {
 }
 
 void shard_actor::ask_outbox() {
-  shared_->store.outbox(
-      id_, outbox_read_, page,
-      [me = caf::actor_cast<caf::actor>(this)](auto answer) {
-        caf::anon_send(me, outbox_page{std::move(answer)});
-      });
+  shared_->store.outbox(id_, outbox_read_, page,
+                        [me = caf::actor_cast<caf::actor>(this)](auto answer) {
+                          caf::anon_send(me, outbox_page{std::move(answer)});
+                        });
 }
 
 void shard_actor::on_outbox(outbox_page& m) {
@@ -267,18 +266,17 @@ void shard_actor::on_outcome(outcome_of& m) {
 void shard_actor::flush_outcomes() {
   if (settling_ || outcomes_.empty() || !owned_)
     return;
-  settling_ =
-      std::make_shared<std::vector<outcome_of>>(std::move(outcomes_));
+  settling_ = std::make_shared<std::vector<outcome_of>>(std::move(outcomes_));
   outcomes_.clear();
   std::vector<store::settlement> batch;
   batch.reserve(settling_->size());
   for (auto& o : *settling_)
     batch.push_back(o.what);
-  shared_->store.settle(owned_->held, std::move(batch),
-                        [me = caf::actor_cast<caf::actor>(this),
-                         work = settling_](auto answer) {
-                          caf::anon_send(me, settled{work, std::move(answer)});
-                        });
+  shared_->store.settle(
+      owned_->held, std::move(batch),
+      [me = caf::actor_cast<caf::actor>(this), work = settling_](auto answer) {
+        caf::anon_send(me, settled{work, std::move(answer)});
+      });
 }
 
 void shard_actor::on_settled(settled& m) {
@@ -288,8 +286,7 @@ void shard_actor::on_settled(settled& m) {
   auto& batch = *m.batch;
   if (!m.answer) {
     // Put back in front, in order; a repeat of what was done is skipped.
-    outcomes_.insert(outcomes_.begin(),
-                     std::make_move_iterator(batch.begin()),
+    outcomes_.insert(outcomes_.begin(), std::make_move_iterator(batch.begin()),
                      std::make_move_iterator(batch.end()));
     if (m.answer.error().code == errc::fenced) {
       shared_->count.fenced.add();
@@ -323,8 +320,8 @@ void shard_actor::on_settled(settled& m) {
 void shard_actor::lose(epoch term) {
   if (!owned_ || owned_->held.term != term)
     return;
-  log::error("lease_lost", {{"shard", unsigned{id_.value}},
-                            {"epoch", unsigned{term.value}}});
+  log::error("lease_lost",
+             {{"shard", unsigned{id_.value}}, {"epoch", unsigned{term.value}}});
   end_children();
   shared_->settling -= std::int64_t(outcomes_.size());
   outcomes_.clear();
@@ -382,9 +379,8 @@ void shard_actor::report(const report_shard& m) {
   for (auto& [key, s] : lanes_)
     r.calls_waiting += s.state->waiting;
   auto keep = std::min(busiest_reported, r.busiest.size());
-  std::partial_sort(r.busiest.begin(),
-                    r.busiest.begin() + std::ptrdiff_t(keep), r.busiest.end(),
-                    [](auto& a, auto& b) {
+  std::partial_sort(r.busiest.begin(), r.busiest.begin() + std::ptrdiff_t(keep),
+                    r.busiest.end(), [](auto& a, auto& b) {
                       return std::tie(a.waiting, a.turns) >
                              std::tie(b.waiting, b.turns);
                     });

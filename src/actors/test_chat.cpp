@@ -55,16 +55,11 @@ std::size_t command_length(std::string_view text) {
 
 const char* ending(turn_result::end how) {
   switch (how) {
-    case turn_result::end::done:
-      return "done";
-    case turn_result::end::unhandled:
-      return "unhandled";
-    case turn_result::end::stale:
-      return "stale";
-    case turn_result::end::repeated:
-      return "repeated";
-    case turn_result::end::threw:
-      return "threw";
+    case turn_result::end::done: return "done";
+    case turn_result::end::unhandled: return "unhandled";
+    case turn_result::end::stale: return "stale";
+    case turn_result::end::repeated: return "repeated";
+    case turn_result::end::threw: return "threw";
   }
   return "unknown";
 }

@@ -80,8 +80,8 @@ void timer_actor::wake_at(wall_time at) {
     return;
   wake_ = at;
   auto now = shared_->how.time->wall();
-  auto wait = std::clamp<milliseconds>(at - now, milliseconds{0},
-                                       longest_sleep);
+  auto wait =
+      std::clamp<milliseconds>(at - now, milliseconds{0}, longest_sleep);
   delayed_send(this, wait, tick_atom::value);
 }
 

@@ -57,8 +57,9 @@ detail::turn_event event_of(const turn_subject& what) {
 std::uint64_t seed_of(const turn_subject& what) noexcept {
   auto h = stable_hash(what.key);
   if (what.fired)
-    return h ^ (static_cast<std::uint64_t>(to_ms(what.fired->due)) *
-                0x9e3779b97f4a7c15ULL) ^
+    return h ^
+           (static_cast<std::uint64_t>(to_ms(what.fired->due)) *
+            0x9e3779b97f4a7c15ULL) ^
            static_cast<std::uint64_t>(stable_hash(what.fired->name));
   return h ^ (what.entry->seq.value * 0x9e3779b97f4a7c15ULL);
 }
@@ -109,8 +110,7 @@ store::turn commit_of(const turn_subject& what, detail::turn_result& result,
   return t;
 }
 
-result<store::turn> commit_of_call(const turn_subject& what,
-                                   ownership& owned) {
+result<store::turn> commit_of_call(const turn_subject& what, ownership& owned) {
   auto value = parse_json(*what.entry->body);
   auto object = value && value->is_object() ? &value->as_object() : nullptr;
   auto method = object ? object->if_contains("method") : nullptr;

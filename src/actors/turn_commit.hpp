@@ -11,8 +11,8 @@ namespace troupe::actors {
 /// What a turn is about, before it ran.
 struct turn_subject {
   chat_key key;
-  std::uint64_t version = 0;          ///< of the record
-  const store::entry* entry = nullptr;   ///< or `fired`
+  std::uint64_t version = 0;            ///< of the record
+  const store::entry* entry = nullptr;  ///< or `fired`
   const store::timer* fired = nullptr;
 };
 

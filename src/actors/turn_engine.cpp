@@ -68,11 +68,8 @@ class offers {
         if (!v.passed())
           return true;
         [[fallthrough]];
-      case caf::match_case::skip:
-        declined_ = true;
-        return false;
-      case caf::match_case::no_match:
-        return false;
+      case caf::match_case::skip: declined_ = true; return false;
+      case caf::match_case::no_match: return false;
     }
     return false;
   }
@@ -106,20 +103,11 @@ bool offer_update(offers& offer, const facts& f, const turn_event& what,
     case kind::message:
       taken = offer_message(offer, f, what, scene, result);
       break;
-    case kind::edited_message:
-      taken = offer(edit_of(f, what));
-      break;
-    case kind::callback_query:
-      taken = offer(press_of(f, what));
-      break;
-    case kind::my_chat_member:
-      taken = offer(member_of(f, what));
-      break;
-    case kind::inline_query:
-      taken = offer(query_of(f, what));
-      break;
-    default:
-      break;
+    case kind::edited_message: taken = offer(edit_of(f, what)); break;
+    case kind::callback_query: taken = offer(press_of(f, what)); break;
+    case kind::my_chat_member: taken = offer(member_of(f, what)); break;
+    case kind::inline_query: taken = offer(query_of(f, what)); break;
+    default: break;
   }
   return taken || offer(raw_of(f, what));
 }
@@ -372,9 +360,7 @@ void engine::dispatch(turn_context& turn, turn_result& result) {
       result.kind = "notice";
       taken = offer(notice_of(what));
       break;
-    case source::outcome:
-      taken = offer_outcome(offer, what, result);
-      break;
+    case source::outcome: taken = offer_outcome(offer, what, result); break;
   }
   if (taken)
     return;

@@ -39,20 +39,14 @@ void append_number(std::string& out, T x) {
 
 const char* kind_name(const json::value& v) {
   switch (v.kind()) {
-    case json::kind::null:
-      return "null";
-    case json::kind::bool_:
-      return "a boolean";
+    case json::kind::null: return "null";
+    case json::kind::bool_: return "a boolean";
     case json::kind::int64:
     case json::kind::uint64:
-    case json::kind::double_:
-      return "a number";
-    case json::kind::string:
-      return "a string";
-    case json::kind::array:
-      return "an array";
-    case json::kind::object:
-      return "an object";
+    case json::kind::double_: return "a number";
+    case json::kind::string: return "a string";
+    case json::kind::array: return "an array";
+    case json::kind::object: return "an object";
   }
   return "unknown";
 }
@@ -197,24 +191,12 @@ void write_value(std::string& out, const json::value& v) {
   static const path nowhere;
   char before = 0;
   switch (v.kind()) {
-    case json::kind::null:
-      out += "null";
-      return;
-    case json::kind::bool_:
-      out += v.get_bool() ? "true" : "false";
-      return;
-    case json::kind::int64:
-      append_number(out, v.get_int64());
-      return;
-    case json::kind::uint64:
-      append_number(out, v.get_uint64());
-      return;
-    case json::kind::double_:
-      write_real(out, v.get_double(), nowhere);
-      return;
-    case json::kind::string:
-      append_json_string(out, v.get_string());
-      return;
+    case json::kind::null: out += "null"; return;
+    case json::kind::bool_: out += v.get_bool() ? "true" : "false"; return;
+    case json::kind::int64: append_number(out, v.get_int64()); return;
+    case json::kind::uint64: append_number(out, v.get_uint64()); return;
+    case json::kind::double_: write_real(out, v.get_double(), nowhere); return;
+    case json::kind::string: append_json_string(out, v.get_string()); return;
     case json::kind::array:
       before = '[';
       for (const auto& x : v.get_array()) {

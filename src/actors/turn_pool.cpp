@@ -81,10 +81,9 @@ void turn_pool::start_worker() {
 }
 
 unsigned turn_pool::blocked(mono_time now) const {
-  return static_cast<unsigned>(
-      std::count_if(workers_.begin(), workers_.end(), [&](auto& w) {
-        return w.busy && now - w.since > blocked_after;
-      }));
+  return static_cast<unsigned>(std::count_if(
+      workers_.begin(), workers_.end(),
+      [&](auto& w) { return w.busy && now - w.since > blocked_after; }));
 }
 
 void turn_pool::work(worker& self) {
@@ -159,8 +158,8 @@ turn_pool::figures turn_pool::now() const {
   std::lock_guard guard{lock_};
   figures f;
   f.threads = alive_;
-  f.busy = static_cast<unsigned>(std::count_if(
-      workers_.begin(), workers_.end(), [](auto& w) { return w.busy; }));
+  f.busy = static_cast<unsigned>(std::count_if(workers_.begin(), workers_.end(),
+                                               [](auto& w) { return w.busy; }));
   f.blocked = blocked(steady_clock::now());
   f.waiting = jobs_.size();
   return f;

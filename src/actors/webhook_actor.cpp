@@ -58,9 +58,9 @@ void hint_shards(services& shared, std::vector<store::arrival>& batch,
     }
     shared.count.accepted.add();
     auto& a = batch[i];
-    by_shard[r.shard.value].entries.push_back(
-        {r.seq, store::entry_kind::update, a.key, a.id, a.at,
-         std::move(a.body)});
+    by_shard[r.shard.value].entries.push_back({r.seq, store::entry_kind::update,
+                                               a.key, a.id, a.at,
+                                               std::move(a.body)});
   }
   for (auto& [shard, hint] : by_shard) {
     std::sort(hint.entries.begin(), hint.entries.end(),
@@ -99,10 +99,10 @@ void webhook_actor::flush() {
   arrivals->reserve(batch->size());
   for (auto& x : *batch)
     arrivals->push_back(std::move(x.what));
-  shared_->store.accept(
-      *arrivals, [shared = shared_, batch, arrivals](auto receipts) {
-        answer_all(*shared, *batch, *arrivals, receipts);
-      });
+  shared_->store.accept(*arrivals,
+                        [shared = shared_, batch, arrivals](auto receipts) {
+                          answer_all(*shared, *batch, *arrivals, receipts);
+                        });
 }
 
 }  // namespace troupe::actors

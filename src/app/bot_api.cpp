@@ -14,14 +14,16 @@ std::string description_of(const std::string& body) {
   const auto parsed = parse_json(body);
   const json::object* in = parsed ? parsed->if_object() : nullptr;
   const json::value* text = in ? in->if_contains("description") : nullptr;
-  if (text == nullptr || !text->is_string()) return {};
+  if (text == nullptr || !text->is_string())
+    return {};
   return std::string{text->get_string()};
 }
 
 }  // namespace
 
-boost::system::result<http::response, http::failure> ask(
-    http::client& through, http::request what, milliseconds timeout) {
+boost::system::result<http::response, http::failure> ask(http::client& through,
+                                                         http::request what,
+                                                         milliseconds timeout) {
   using answer = boost::system::result<http::response, http::failure>;
   auto slot = std::make_shared<std::promise<answer>>();
   auto coming = slot->get_future();
@@ -37,7 +39,8 @@ boost::system::result<http::response, http::failure> ask(
 
 std::string api_reply::text() const {
   std::string out = std::to_string(answer.code);
-  if (!answer.description.empty()) out += ": " + answer.description;
+  if (!answer.description.empty())
+    out += ": " + answer.description;
   return out;
 }
 
@@ -50,11 +53,13 @@ result<api_reply> bot_api::call(std::string_view method, std::string body,
   what.headers.add("Content-Type", std::move(content_type));
   what.body = std::move(body);
   const auto got = ask(client_, std::move(what), timeout);
-  if (!got) return got.error().what;
+  if (!got)
+    return got.error().what;
   api_reply out;
   out.answer = telegram::read_answer(got->status, got->body,
                                      got->headers.find("Retry-After"));
-  if (out.answer.code == 0) out.answer.code = static_cast<int>(got->status);
+  if (out.answer.code == 0)
+    out.answer.code = static_cast<int>(got->status);
   out.result = telegram::result_of(got->body);
   if (out.sent() && out.answer.description.empty()) {
     out.answer.description = description_of(got->body);
@@ -69,7 +74,8 @@ std::optional<wall_time> parse_http_date(std::string_view text) {
   // %a and %b follow LC_TIME, which nobody sets: it is "C".
   const char* end =
       ::strptime(copy.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
-  if (end == nullptr || *end != '\0') return std::nullopt;
+  if (end == nullptr || *end != '\0')
+    return std::nullopt;
   return from_ms(std::int64_t{::timegm(&parts)} * 1000);
 }
 

@@ -14,8 +14,9 @@ namespace troupe::app {
 /// Sends a request and waits for its answer: for commands and start-up, which
 /// have nothing better to do. Bounded by `timeout` and the client's connect
 /// timeout. Not from the client's own loop.
-boost::system::result<http::response, http::failure> ask(
-    http::client& through, http::request what, milliseconds timeout);
+boost::system::result<http::response, http::failure> ask(http::client& through,
+                                                         http::request what,
+                                                         milliseconds timeout);
 
 /// What a Bot API method answered.
 struct api_reply {
@@ -23,9 +24,7 @@ struct api_reply {
   std::string result;                    ///< JSON
   std::optional<wall_time> server_time;  ///< from the Date header
 
-  bool sent() const noexcept {
-    return answer.what == telegram::verdict::sent;
-  }
+  bool sent() const noexcept { return answer.what == telegram::verdict::sent; }
   /// "401: Unauthorized", for people.
   std::string text() const;
 };

@@ -50,10 +50,12 @@ class checks {
  private:
   void line(bool good, const std::string& what, const std::string& text,
             const std::string& advice) {
-    if (!good) ++failed_;
+    if (!good)
+      ++failed_;
     if (call_.json) {
       json::object one{{"check", what}, {"ok", good}, {"text", text}};
-      if (!advice.empty()) one["do"] = advice;
+      if (!advice.empty())
+        one["do"] = advice;
       list_.push_back(std::move(one));
       return;
     }
@@ -105,15 +107,18 @@ class checks {
     }
     const std::int64_t skew =
         to_ms(system_clock().wall()) - to_ms(*got.server_time);
-    const std::string text = std::to_string(skew / 1000) + " s from the "
+    const std::string text = std::to_string(skew / 1000) +
+                             " s from the "
                              "server's";
-    if (std::abs(skew) <= tolerable_skew_ms) return ok("clock", text);
+    if (std::abs(skew) <= tolerable_skew_ms)
+      return ok("clock", text);
     fail("clock", text, "set the clock (timedatectl set-ntp true)");
   }
 
   void webhook_info(const bot_api& api) {
     const auto got = api.call("getWebhookInfo", "{}", timeout);
-    if (!got) return fail("webhook", got.error().context, "try again");
+    if (!got)
+      return fail("webhook", got.error().context, "try again");
     const auto parsed = got->sent() ? parse_json(got->result)
                                     : result<json::value>{json::value{}};
     const json::object* info = parsed ? parsed->if_object() : nullptr;
@@ -123,13 +128,15 @@ class checks {
     }
     const auto text = [&](std::string_view name) -> std::string {
       const json::value* at = info->if_contains(name);
-      if (at == nullptr) return {};
+      if (at == nullptr)
+        return {};
       return at->is_string() ? std::string{at->get_string()}
                              : json::serialize(*at);
     };
     const std::string host = without_path(text("url"));
     if (with_.bot_mode == "polling") {
-      if (host.empty()) return ok("webhook", "none is set, as polling needs");
+      if (host.empty())
+        return ok("webhook", "none is set, as polling needs");
       return fail("webhook", host + " is set, so getUpdates answers 409",
                   "run `" + talk_.program() + " webhook delete`");
     }
@@ -139,8 +146,8 @@ class checks {
                                      " webhook set URL` registers one"
                                : "none is set; `run` will register it");
     }
-    std::string found = host + ", " + text("pending_update_count") +
-                        " updates pending";
+    std::string found =
+        host + ", " + text("pending_update_count") + " updates pending";
     if (const auto last = text("last_error_message"); !last.empty()) {
       return fail("webhook", found + ", last error: " + last,
                   "see that Telegram reaches webhook.listen");
@@ -153,7 +160,8 @@ class checks {
     std::error_code code;
     if (!file.empty() && !std::filesystem::exists(file, code)) {
       std::string folder = std::filesystem::path{file}.parent_path().string();
-      if (folder.empty()) folder = ".";
+      if (folder.empty())
+        folder = ".";
       if (::access(folder.c_str(), W_OK | X_OK) == 0) {
         return ok("store", "none yet; `run` creates " + with_.store_url);
       }
@@ -161,7 +169,8 @@ class checks {
                   "create it or change its owner");
     }
     auto opened = store::open(store_options_of(with_));
-    if (opened) return ok("store", with_.store_url + " opens");
+    if (opened)
+      return ok("store", with_.store_url + " opens");
     fail("store", opened.error().context,
          opened.error().code == errc::conflict
              ? "stop the instance that holds it"
@@ -178,7 +187,8 @@ class checks {
           page.status = 503;
           answer(std::move(page));
         });
-    if (server) return ok(key, address + " can be listened on");
+    if (server)
+      return ok(key, address + " can be listened on");
     fail(key, server.error().context, "free it, or change " + key);
   }
 

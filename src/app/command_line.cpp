@@ -158,7 +158,8 @@ std::optional<std::string> wrong_use(grammar& g) {
       out.ids.empty() != out.all) {
     return "dead-letters: give ids, or --all";
   }
-  if (out.ids.size() > 1000) return "dead-letters: at most 1000 ids at once";
+  if (out.ids.size() > 1000)
+    return "dead-letters: at most 1000 ids at once";
   if (!g.stats_words.empty()) {
     if (g.stats_words.size() != 2 || g.stats_words[0] != "chat") {
       return "stats: say nothing more, or chat KEY";
@@ -167,9 +168,11 @@ std::optional<std::string> wrong_use(grammar& g) {
   }
   for (const auto& [name, text] : g.values) {
     const key_spec& key = *find_key(name);
-    if (!key.secret) continue;
-    return flag_of(key) + ": a secret on a command line can be read by every "
-                          "user of this machine; set " +
+    if (!key.secret)
+      continue;
+    return flag_of(key) +
+           ": a secret on a command line can be read by every "
+           "user of this machine; set " +
            environment_of(key) + ", or " + flag_of(key) + "-file";
   }
   return std::nullopt;
@@ -178,21 +181,24 @@ std::optional<std::string> wrong_use(grammar& g) {
 /// Says which argument nobody understood, and what it may have meant.
 std::string unknown_argument(const std::vector<std::string>& args,
                              const std::string& fallback) {
-  std::vector<std::string> flags{"--config", "--json",         "--help",
-                                 "--version", "--print-config", "--all",
-                                 "--after",   "--limit", "--drop-pending"};
-  for (const key_spec& key : keys()) flags.push_back(flag_of(key));
-  const std::vector<std::string> words{"run",  "check", "webhook",
-                                       "stats", "dead-letters"};
+  std::vector<std::string> flags{
+      "--config", "--json",  "--help",  "--version",     "--print-config",
+      "--all",    "--after", "--limit", "--drop-pending"};
+  for (const key_spec& key : keys())
+    flags.push_back(flag_of(key));
+  const std::vector<std::string> words{"run", "check", "webhook", "stats",
+                                       "dead-letters"};
   for (const std::string& arg : args) {
     const bool flag = arg.starts_with("--");
     const std::string name = arg.substr(0, arg.find('='));
     const auto& known = flag ? flags : words;
-    if (std::ranges::find(known, name) != known.end()) continue;
+    if (std::ranges::find(known, name) != known.end())
+      continue;
     if (const auto near = nearest(name, known)) {
       return "unknown argument " + name + "; did you mean " + *near + '?';
     }
-    if (flag) return "unknown argument " + name;
+    if (flag)
+      return "unknown argument " + name;
   }
   return fallback;
 }
@@ -220,7 +226,8 @@ result<invocation> parse_command_line(const std::vector<std::string>& args) {
     g.out.what = g.help ? command::help : command::version;
     return g.out;
   }
-  if (const auto text = wrong_use(g)) return wrong(*text);
+  if (const auto text = wrong_use(g))
+    return wrong(*text);
   g.out.flags = std::move(g.values);
   return std::move(g.out);
 }
@@ -236,8 +243,9 @@ std::string help_text(const std::string& program) {
     out += "  " + padded(std::string{line.usage}, 18);
     append_wrapped(out, 20, line.help);
   }
-  out += "\nsettings, also as TROUPE_... variables and in the file "
-         "(`check --print-config`):\n";
+  out +=
+      "\nsettings, also as TROUPE_... variables and in the file "
+      "(`check --print-config`):\n";
   for (const key_spec& key : keys()) {
     std::string left = "  ";
     left += key.secret ? environment_of(key) : flag_of(key);
@@ -246,14 +254,16 @@ std::string help_text(const std::string& program) {
     if (key.form == shape::integer || key.form == shape::choice) {
       right += " (" + type_of(key) + ')';
     }
-    if (key.secret) right += " Not as a flag.";
+    if (key.secret)
+      right += " Not as a flag.";
     if (!key.fallback.empty()) {
       right += " [" + std::string{key.fallback} + ']';
     }
     append_wrapped(out, 34, right);
   }
-  out += "\nexit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong "
-         "configuration\n";
+  out +=
+      "\nexit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong "
+      "configuration\n";
   return out;
 }
 

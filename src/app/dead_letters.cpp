@@ -11,17 +11,21 @@ namespace {
 
 std::string text_of(const json::object& from, std::string_view name) {
   const json::value* at = from.if_contains(name);
-  if (at == nullptr || at->is_null()) return {};
-  if (at->is_string()) return std::string{at->get_string()};
+  if (at == nullptr || at->is_null())
+    return {};
+  if (at->is_string())
+    return std::string{at->get_string()};
   return json::serialize(*at);
 }
 
 std::string time_of(const json::object& from, std::string_view name) {
   const json::value* at = from.if_contains(name);
-  if (at == nullptr || !at->is_int64()) return "-";
+  if (at == nullptr || !at->is_int64())
+    return "-";
   const auto seconds = static_cast<std::time_t>(at->get_int64() / 1000);
   std::tm parts{};
-  if (::gmtime_r(&seconds, &parts) == nullptr) return "-";
+  if (::gmtime_r(&seconds, &parts) == nullptr)
+    return "-";
   char text[32];
   const std::size_t size =
       std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
@@ -31,7 +35,8 @@ std::string time_of(const json::object& from, std::string_view name) {
 /// One line of text: tabs and newlines would break the table.
 std::string one_line(std::string text) {
   for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20) c = ' ';
+    if (static_cast<unsigned char>(c) < 0x20)
+      c = ' ';
   }
   return text;
 }
@@ -39,14 +44,16 @@ std::string one_line(std::string text) {
 /// Asks for a page and reads its JSON; a page's error becomes ours.
 result<json::object> fetch(node_link& node, http::request what) {
   auto got = node.ask(std::move(what));
-  if (!got) return got.error();
+  if (!got)
+    return got.error();
   auto parsed = parse_json(got->body);
   if (!parsed || !parsed->is_object()) {
     return error{errc::internal, "unreadable answer, HTTP status " +
                                      std::to_string(got->status)};
   }
   json::object& page = parsed->get_object();
-  if (got->status == 200) return std::move(page);
+  if (got->status == 200)
+    return std::move(page);
   const std::string text = text_of(page, "error");
   return error{got->status == 404 ? errc::not_found : errc::unavailable, text};
 }
@@ -57,10 +64,11 @@ class letters {
       : node_{node}, call_{call}, talk_{talk} {}
 
   int list() {
-    const auto page = get("/admin/dead-letters?after=" +
-                          std::to_string(call_.after) +
-                          "&limit=" + std::to_string(call_.limit));
-    if (!page) return failed(page.error());
+    const auto page =
+        get("/admin/dead-letters?after=" + std::to_string(call_.after) +
+            "&limit=" + std::to_string(call_.limit));
+    if (!page)
+      return failed(page.error());
     if (call_.json) {
       talk_.data(json::serialize(*page));
       return exit_ok;
@@ -83,7 +91,8 @@ class letters {
   int show() {
     const auto page =
         get("/admin/dead-letters/" + std::to_string(call_.ids.front()));
-    if (!page) return failed(page.error());
+    if (!page)
+      return failed(page.error());
     if (call_.json) {
       talk_.data(json::serialize(*page));
       return exit_ok;
@@ -109,17 +118,19 @@ class letters {
     }
     std::int64_t count = 0;
     for (bool more = true; more;) {
-      const auto page = post(retry ? "/admin/dead-letters/retry"
-                                   : "/admin/dead-letters/drop",
-                             json::serialize(body));
+      const auto page =
+          post(retry ? "/admin/dead-letters/retry" : "/admin/dead-letters/drop",
+               json::serialize(body));
       if (!page) {
-        if (count > 0) talk_.say(std::to_string(count) + ' ' + done);
+        if (count > 0)
+          talk_.say(std::to_string(count) + ' ' + done);
         return failed(page.error());
       }
       const std::int64_t now = page->at(done).to_number<std::int64_t>();
       count += now;
       more = page->at("more").get_bool() && now > 0;
-      if (more) talk_.say(std::to_string(count) + ' ' + done + " so far");
+      if (more)
+        talk_.say(std::to_string(count) + ' ' + done + " so far");
     }
     return report(count, done);
   }
@@ -132,9 +143,11 @@ class letters {
       talk_.data(std::to_string(count) + ' ' + done);
     }
     const auto wanted = static_cast<std::int64_t>(call_.ids.size());
-    if (call_.all || count == wanted) return exit_ok;
-    talk_.say(std::to_string(wanted - count) + " of the ids are no dead "
-                                               "letters (any more)");
+    if (call_.all || count == wanted)
+      return exit_ok;
+    talk_.say(std::to_string(wanted - count) +
+              " of the ids are no dead "
+              "letters (any more)");
     return exit_failed;
   }
 
@@ -178,9 +191,11 @@ void print_tree(const json::value& from, const std::string& indent,
     }
   };
   if (const json::object* object = from.if_object()) {
-    for (const auto& [name, value] : *object) line(std::string{name}, value);
+    for (const auto& [name, value] : *object)
+      line(std::string{name}, value);
   } else if (const json::array* array = from.if_array()) {
-    for (const json::value& value : *array) line("-", value);
+    for (const json::value& value : *array)
+      line("-", value);
   }
 }
 
@@ -222,7 +237,8 @@ int stats(const settings& with, const invocation& call, console& talk) {
     talk.say(page.error().context);
     return exit_failed;
   }
-  if (!(*node)->running()) talk.say("no node is running; this is its store");
+  if (!(*node)->running())
+    talk.say("no node is running; this is its store");
   if (call.json) {
     talk.data(json::serialize(*page));
   } else {

@@ -19,7 +19,8 @@ constexpr std::string_view admin_label = "troupe admin 1";
 constexpr std::string_view webhook_label = "troupe webhook 1";
 
 std::string derive(const std::string& token, std::string_view label) {
-  if (token.empty()) return {};
+  if (token.empty())
+    return {};
   std::string out = http::hmac_sha256_hex(token, label);
   log::add_secret(out);
   return out;
@@ -27,7 +28,8 @@ std::string derive(const std::string& token, std::string_view label) {
 
 std::string host_name() {
   std::array<char, 256> name{};
-  if (::gethostname(name.data(), name.size() - 1) != 0) return "node";
+  if (::gethostname(name.data(), name.size() - 1) != 0)
+    return "node";
   return name.data();
 }
 
@@ -40,7 +42,8 @@ To narrow(std::int64_t n) {
 /// missing one would keep what was set before.
 result<json::array> allowed_updates(const std::string& text) {
   json::array out;
-  if (text == "default") return out;
+  if (text == "default")
+    return out;
   if (text == "all") {
     for (auto n = static_cast<unsigned>(telegram::update_kind::message);
          n <= static_cast<unsigned>(telegram::update_kind::subscription); ++n) {
@@ -52,8 +55,10 @@ result<json::array> allowed_updates(const std::string& text) {
   for (std::size_t at = 0; at <= text.size();) {
     const std::size_t end = std::min(text.find(',', at), text.size());
     std::string_view name{text.data() + at, end - at};
-    while (name.starts_with(' ')) name.remove_prefix(1);
-    while (name.ends_with(' ')) name.remove_suffix(1);
+    while (name.starts_with(' '))
+      name.remove_prefix(1);
+    while (name.ends_with(' '))
+      name.remove_suffix(1);
     const auto kind = telegram::parse_update_kind(name);
     if (kind == telegram::update_kind::unknown ||
         kind == telegram::update_kind::none) {
@@ -81,9 +86,8 @@ encoded_call with_certificate(const json::object& fields,
   encoded_call out;
   out.content_type = "multipart/form-data; boundary=" + boundary;
   for (const auto& [name, value] : fields) {
-    const std::string text = value.is_string()
-                                 ? std::string{value.get_string()}
-                                 : json::serialize(value);
+    const std::string text = value.is_string() ? std::string{value.get_string()}
+                                               : json::serialize(value);
     append_part(out.body, boundary, "name=\"" + std::string{name} + '"', text);
   }
   append_part(out.body, boundary,
@@ -104,12 +108,14 @@ http::server_options listen_on(const std::string& address) {
 }  // namespace
 
 std::string admin_token(const settings& from) {
-  if (!from.stats_token.empty()) return from.stats_token;
+  if (!from.stats_token.empty())
+    return from.stats_token;
   return derive(from.bot_token, admin_label);
 }
 
 std::string webhook_secret(const settings& from, bool registering) {
-  if (!from.webhook_secret.empty() || !registering) return from.webhook_secret;
+  if (!from.webhook_secret.empty() || !registering)
+    return from.webhook_secret;
   return derive(from.bot_token, webhook_label);
 }
 
@@ -117,14 +123,17 @@ std::string public_url(const settings& from, const std::string& url) {
   const std::size_t host = url.find("//");
   const std::size_t path =
       host == std::string::npos ? host : url.find('/', host + 2);
-  if (path == std::string::npos) return url + from.webhook_path;
-  if (path + 1 == url.size()) return url.substr(0, path) + from.webhook_path;
+  if (path == std::string::npos)
+    return url + from.webhook_path;
+  if (path + 1 == url.size())
+    return url.substr(0, path) + from.webhook_path;
   return url;
 }
 
 std::string without_path(const std::string& url) {
   const std::size_t scheme = url.find("//");
-  if (scheme == std::string::npos) return {};
+  if (scheme == std::string::npos)
+    return {};
   const std::size_t start = scheme + 2;
   std::string host = url.substr(start, url.find_first_of("/?#", start) - start);
   // user:password@ is Telegram's to send, not ours to show.
@@ -140,8 +149,7 @@ actors::node_options node_options_of(const settings& from,
   out.name = from.node_name.empty() ? host_name() : from.node_name;
   out.bot_token = from.bot_token;
   out.bot_username = bot_username;
-  out.webhook_secret =
-      webhook_secret(from, !from.webhook_public_url.empty());
+  out.webhook_secret = webhook_secret(from, !from.webhook_public_url.empty());
   out.webhook_path = from.webhook_path;
   out.poll = from.bot_mode == "polling";
   out.poll_timeout = std::chrono::seconds{from.polling_timeout_seconds};
@@ -190,7 +198,8 @@ http::server_options stats_server_of(const settings& from) {
 
 std::string store_file(const settings& from) {
   constexpr std::string_view scheme = "sqlite:";
-  if (!from.store_url.starts_with(scheme)) return {};
+  if (!from.store_url.starts_with(scheme))
+    return {};
   return from.store_url.substr(scheme.size());
 }
 
@@ -198,7 +207,8 @@ result<encoded_call> set_webhook_call(const settings& from,
                                       const std::string& url,
                                       bool drop_pending) {
   auto kinds = allowed_updates(from.webhook_allowed_updates);
-  if (!kinds) return kinds.error();
+  if (!kinds)
+    return kinds.error();
   json::object fields;
   fields["url"] = public_url(from, url);
   fields["max_connections"] = from.webhook_max_connections;
@@ -206,13 +216,16 @@ result<encoded_call> set_webhook_call(const settings& from,
   if (const auto secret = webhook_secret(from, true); !secret.empty()) {
     fields["secret_token"] = secret;
   }
-  if (drop_pending) fields["drop_pending_updates"] = true;
+  if (drop_pending)
+    fields["drop_pending_updates"] = true;
   if (!from.webhook_certificate.empty()) {
     const auto lonely = http::self_signed(from.webhook_certificate);
-    if (!lonely) return lonely.error();
+    if (!lonely)
+      return lonely.error();
     if (*lonely) {
       const auto pem = read_small_file(from.webhook_certificate, 1 << 20);
-      if (!pem) return pem.error();
+      if (!pem)
+        return pem.error();
       return with_certificate(fields, *pem);
     }
   }

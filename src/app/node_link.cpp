@@ -21,7 +21,8 @@ class remote_link final : public node_link {
     http::origin to;
     // A node that listens everywhere is found at home.
     to.host = at.host == "0.0.0.0" ? "127.0.0.1" : at.host;
-    if (at.host == "::") to.host = "::1";
+    if (at.host == "::")
+      to.host = "::1";
     to.port = at.port;
     http::client_options how;
     how.connect_timeout = milliseconds{3'000};
@@ -29,7 +30,8 @@ class remote_link final : public node_link {
     std::unique_ptr<remote_link> out{new remote_link};
     out->token_ = std::move(token);
     auto client = http::client::make(out->loop_, std::move(to), how);
-    if (!client) return client.error();
+    if (!client)
+      return client.error();
     out->client_ = std::move(*client);
     return out;
   }
@@ -39,7 +41,8 @@ class remote_link final : public node_link {
   result<http::response> ask(http::request what) override {
     what.headers.add("Authorization", "Bearer " + token_);
     auto got = app::ask(*client_, std::move(what), page_timeout);
-    if (!got) return got.error().what;
+    if (!got)
+      return got.error().what;
     return std::move(*got);
   }
 
@@ -91,12 +94,14 @@ class store_link final : public node_link {
 
 result<std::unique_ptr<node_link>> find_running(const settings& from) {
   if (from.stats_listen.empty()) {
-    return error{errc::unavailable, "stats.listen is empty, so a running node "
-                                    "can't be asked"};
+    return error{errc::unavailable,
+                 "stats.listen is empty, so a running node "
+                 "can't be asked"};
   }
   auto link = remote_link::make(parse_endpoint(from.stats_listen).value(),
                                 admin_token(from));
-  if (!link) return link.error();
+  if (!link)
+    return link.error();
   http::request probe;
   probe.target = "/admin/dead-letters?limit=1";
   const auto got = (*link)->ask(std::move(probe));
@@ -113,14 +118,15 @@ result<std::unique_ptr<node_link>> find_running(const settings& from) {
 
 result<std::unique_ptr<node_link>> find_node(const settings& from) {
   auto running = find_running(from);
-  if (running) return running;
+  if (running)
+    return running;
   const std::string why = running.error().context;
   const std::string file = store_file(from);
   std::error_code code;
   if (file.empty() || !std::filesystem::exists(file, code)) {
-    return error{errc::not_found,
-                 why + ", and there is no store at " + from.store_url +
-                     (code ? ": " + code.message() : "")};
+    return error{errc::not_found, why + ", and there is no store at " +
+                                      from.store_url +
+                                      (code ? ": " + code.message() : "")};
   }
   auto store = store::open(store_options_of(from));
   if (!store) {

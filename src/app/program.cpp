@@ -115,15 +115,16 @@ namespace troupe::detail {
 
 int run_program(int argc, char** argv, std::shared_ptr<const bot_base> bot) {
   const std::filesystem::path name{argc > 0 ? argv[0] : "bot"};
-  app::surroundings around{name.filename().string(), {}, {}, std::cout,
-                           std::cerr};
-  for (int i = 1; i < argc; ++i) around.args.emplace_back(argv[i]);
+  app::surroundings around{
+      name.filename().string(), {}, {}, std::cout, std::cerr};
+  for (int i = 1; i < argc; ++i)
+    around.args.emplace_back(argv[i]);
   for (char** one = environ; one != nullptr && *one != nullptr; ++one) {
     const std::string_view text{*one};
     const std::size_t equals = text.find('=');
-    if (equals == std::string_view::npos) continue;
-    around.environment.emplace(text.substr(0, equals),
-                               text.substr(equals + 1));
+    if (equals == std::string_view::npos)
+      continue;
+    around.environment.emplace(text.substr(0, equals), text.substr(equals + 1));
   }
   return app::run_program(around, std::move(bot));
 }

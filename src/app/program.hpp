@@ -15,14 +15,13 @@ namespace troupe::app {
 /// A bot's program with its surroundings handed in, so that a test can be
 /// them.
 struct surroundings {
-  std::string program;             ///< its name, for messages
-  std::vector<std::string> args;   ///< after the name
+  std::string program;            ///< its name, for messages
+  std::vector<std::string> args;  ///< after the name
   std::map<std::string, std::string> environment;
   std::ostream& out;
   std::ostream& err;
   /// Asked for by `run` only, before it starts a thread.
-  std::function<result<std::unique_ptr<stop_source>>()> stop =
-      &process_signals;
+  std::function<result<std::unique_ptr<stop_source>>()> stop = &process_signals;
 };
 
 /// @returns the exit code. Never throws; what was thrown is told and 1.

@@ -18,7 +18,8 @@ std::string member(const std::string& text, std::string_view name) {
   const auto parsed = parse_json(text);
   const json::object* in = parsed ? parsed->if_object() : nullptr;
   const json::value* at = in ? in->if_contains(name) : nullptr;
-  if (at == nullptr || !at->is_string()) return {};
+  if (at == nullptr || !at->is_string())
+    return {};
   return std::string{at->get_string()};
 }
 
@@ -33,8 +34,10 @@ identity who_am_i(const bot_api& api) {
   }
   out.known = got->sent();
   out.refused = got->answer.what == telegram::verdict::bad_token;
-  if (out.known) out.username = member(got->result, "username");
-  if (!out.known) out.trouble = got->text();
+  if (out.known)
+    out.username = member(got->result, "username");
+  if (!out.known)
+    out.trouble = got->text();
   return out;
 }
 
@@ -60,7 +63,8 @@ void registrar::stop() {
 }
 
 void registrar::work() {
-  if (!identified_ && !until_done(&registrar::identify)) return;
+  if (!identified_ && !until_done(&registrar::identify))
+    return;
   if (with_.bot_mode == "polling") {
     until_done(&registrar::look_for_webhook);
   } else if (!with_.webhook_public_url.empty()) {
@@ -72,12 +76,14 @@ void registrar::work() {
 }
 
 bool registrar::until_done(next (registrar::*step)()) {
-  for (milliseconds wait = first_pause;; wait = std::min(wait * 2,
-                                                         longest_pause)) {
+  for (milliseconds wait = first_pause;;
+       wait = std::min(wait * 2, longest_pause)) {
     asked_to_wait_ = milliseconds{0};
     const next what = (this->*step)();
-    if (what != next::again) return what == next::done;
-    if (!pause(std::max(wait, asked_to_wait_))) return false;
+    if (what != next::again)
+      return what == next::done;
+    if (!pause(std::max(wait, asked_to_wait_)))
+      return false;
   }
 }
 
@@ -91,24 +97,22 @@ registrar::next registrar::judge(const char* event,
   using telegram::verdict;
   {
     const std::lock_guard lock{mutex_};
-    if (stop_) return next::never;
+    if (stop_)
+      return next::never;
   }
   if (!got) {
-    log::warn(event, {{"outcome", "unreachable"},
-                      {"error", got.error().context}});
+    log::warn(event,
+              {{"outcome", "unreachable"}, {"error", got.error().context}});
     return next::again;
   }
-  if (got->sent()) return next::done;
+  if (got->sent())
+    return next::done;
   log::error(event, {{"outcome", to_string(got->answer.what)},
                      {"error", got->text()}});
   switch (got->answer.what) {
-    case verdict::bad_token:
-      on_bad_token_();
-      return next::never;
+    case verdict::bad_token: on_bad_token_(); return next::never;
     case verdict::refused: return next::never;
-    default:
-      asked_to_wait_ = got->answer.retry_after;
-      return next::again;
+    default: asked_to_wait_ = got->answer.retry_after; return next::again;
   }
 }
 
@@ -117,16 +121,14 @@ registrar::next registrar::identify() {
 }
 
 registrar::next registrar::register_webhook() {
-  const auto encoded =
-      set_webhook_call(with_, with_.webhook_public_url, false);
+  const auto encoded = set_webhook_call(with_, with_.webhook_public_url, false);
   if (!encoded) {
     log::error("register_webhook", {{"error", encoded.error().context}});
     return next::never;
   }
-  const next what =
-      judge("register_webhook",
-            api_.call("setWebhook", encoded->body, timeout,
-                      encoded->content_type));
+  const next what = judge(
+      "register_webhook",
+      api_.call("setWebhook", encoded->body, timeout, encoded->content_type));
   if (what == next::done) {
     log::info("webhook_registered",
               {{"host", without_path(with_.webhook_public_url)}});
@@ -137,7 +139,8 @@ registrar::next registrar::register_webhook() {
 registrar::next registrar::look_for_webhook() {
   const auto got = api_.call("getWebhookInfo", "{}", timeout);
   const next what = judge("look_for_webhook", got);
-  if (what != next::done) return what;
+  if (what != next::done)
+    return what;
   if (const auto url = member(got->result, "url"); !url.empty()) {
     // Deleting it could cut off another deployment: a person decides.
     log::error("webhook_in_the_way",

@@ -14,9 +14,9 @@ namespace troupe::app {
 /// What getMe said at the start.
 struct identity {
   bool known = false;
-  bool refused = false;   ///< the token is no good
+  bool refused = false;  ///< the token is no good
   std::string username;
-  std::string trouble;    ///< why it is not known
+  std::string trouble;  ///< why it is not known
 };
 
 /// Asks once who we are.

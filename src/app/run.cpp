@@ -65,8 +65,9 @@ class watchdog {
         std::_Exit(exit_failed);
       }
       if (stop_.wait(left) == stop_source::news::signal) {
-        log::warn("second_signal", {{"effect", "ended at once; what is left "
-                                               "stays in the store"}});
+        log::warn("second_signal", {{"effect",
+                                     "ended at once; what is left "
+                                     "stays in the store"}});
         std::_Exit(exit_ok);
       }
     }
@@ -89,8 +90,10 @@ class program {
   bool cut_short() const noexcept { return cut_short_; }
 
   int run() {
-    if (const auto failed = open()) return *failed;
-    if (const auto failed = start()) return *failed;
+    if (const auto failed = open())
+      return *failed;
+    if (const auto failed = start())
+      return *failed;
     return serve();
   }
 
@@ -103,10 +106,12 @@ class program {
   /// What may fail because of this machine: before anybody is told anything.
   std::optional<int> open() {
     auto store = store::open(store_options_of(with_));
-    if (!store) return fail("store.url " + with_.store_url, store.error());
+    if (!store)
+      return fail("store.url " + with_.store_url, store.error());
     store_ = std::move(*store);
     if (with_.bot_mode == "webhook") {
-      if (const auto failed = open_webhook()) return failed;
+      if (const auto failed = open_webhook())
+        return failed;
     }
     if (!with_.stats_listen.empty()) {
       pages_options how;
@@ -122,7 +127,8 @@ class program {
     }
     auto client = http::client::make(
         calling_, http::parse_origin(with_.bot_api_root).value());
-    if (!client) return fail("bot.api_root", client.error());
+    if (!client)
+      return fail("bot.api_root", client.error());
     client_ = std::move(*client);
     return std::nullopt;
   }
@@ -151,19 +157,21 @@ class program {
   std::optional<int> start() {
     const bot_api api{*client_, with_.bot_token};
     const identity me = who_am_i(api);
-    if (me.refused) return bad_token(me.trouble);
+    if (me.refused)
+      return bad_token(me.trouble);
     if (!me.known) {
-      log::warn("telegram_unreachable",
-                {{"error", me.trouble},
-                 {"effect", "started anyway; trying again"}});
+      log::warn(
+          "telegram_unreachable",
+          {{"error", me.trouble}, {"effect", "started anyway; trying again"}});
     }
-    auto node =
-        actors::node::start(node_options_of(with_, me.username), bot_, *store_,
-                            calling_, *client_, metrics_);
-    if (!node) return fail("the node can't start", node.error());
+    auto node = actors::node::start(node_options_of(with_, me.username), bot_,
+                                    *store_, calling_, *client_, metrics_);
+    if (!node)
+      return fail("the node can't start", node.error());
     node_ = std::move(*node);
     gate_->store(node_.get());
-    if (stats_) stats_->pages().attach(std::make_shared<running_node>(*node_));
+    if (stats_)
+      stats_->pages().attach(std::make_shared<running_node>(*node_));
     registrar_.emplace(with_, api, me.known, [this] {
       bad_token_ = true;
       stop_.interrupt();
@@ -188,8 +196,10 @@ class program {
     const milliseconds limit = std::chrono::seconds{with_.drain_seconds};
     log::info("draining", {{"seconds", with_.drain_seconds}});
     const watchdog guard{stop_, limit + teardown_time};
-    if (stats_) stats_->pages().start_draining();
-    if (webhook_) webhook_->drain();
+    if (stats_)
+      stats_->pages().start_draining();
+    if (webhook_)
+      webhook_->drain();
     registrar_->stop();
     const bool clean = node_->drain(limit);
     end();
@@ -200,7 +210,8 @@ class program {
 
   /// In the reverse order of use: first what brings work in.
   void end() {
-    if (webhook_) webhook_->close();
+    if (webhook_)
+      webhook_->close();
     if (stats_) {
       stats_->pages().detach();
       stats_->close();
@@ -239,7 +250,8 @@ int run(const loaded& with, std::shared_ptr<const detail::bot_base> bot,
   const int code = all->run();
   // A handler that outlives the drain still uses the parts; the process ends
   // right after this, so they are left to it.
-  if (all->cut_short()) static_cast<void>(all.release());
+  if (all->cut_short())
+    static_cast<void>(all.release());
   return code;
 }
 

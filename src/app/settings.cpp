@@ -39,7 +39,8 @@ std::optional<std::string> assign(settings& to, const key_spec& key,
     return wrong("an " + type_of(key));
   }
   if (text.empty()) {
-    if (!key.may_be_empty) return "must not be empty: " + type_of(key);
+    if (!key.may_be_empty)
+      return "must not be empty: " + type_of(key);
   } else if (key.form == shape::choice) {
     if (std::ranges::find(key.choices, text) == key.choices.end()) {
       return wrong("one of " + type_of(key));
@@ -49,7 +50,8 @@ std::optional<std::string> assign(settings& to, const key_spec& key,
       return wrong("host:port (" + parsed.error().context + ')');
     }
   } else if (key.form == shape::url) {
-    if (!starts_with_scheme(text)) return wrong("a " + type_of(key));
+    if (!starts_with_scheme(text))
+      return wrong("a " + type_of(key));
     if (const auto parsed = http::parse_origin(text); !parsed) {
       return "the value is no usable URL: " + parsed.error().context;
     }
@@ -73,11 +75,14 @@ class reader {
     read_secret("bot.token");
     read_secret("webhook.secret");
     read_secret("stats.token");
-    if (problems_.empty()) cross_check();
-    if (problems_.empty()) return std::move(out_);
+    if (problems_.empty())
+      cross_check();
+    if (problems_.empty())
+      return std::move(out_);
     std::string all;
     for (const std::string& one : problems_) {
-      if (!all.empty()) all += '\n';
+      if (!all.empty())
+        all += '\n';
       all += scrub(log::redact(one));
     }
     return error{errc::bad_input, all};
@@ -91,7 +96,8 @@ class reader {
   void take(const key_spec& key, const std::string& text, origin source,
             const std::string& where) {
     // Registered before anything can go wrong with it.
-    if (key.secret) log::add_secret(text);
+    if (key.secret)
+      log::add_secret(text);
     if (const auto bad = assign(out_.values, key, text)) {
       problem(where, *bad);
       return;
@@ -100,18 +106,20 @@ class reader {
   }
 
   void read_file() {
-    if (from_.file.empty()) return;
+    if (from_.file.empty())
+      return;
     const auto values = read_toml(from_.file);
     if (!values) {
       problems_.push_back(values.error().context);
       return;
     }
-    for (const file_value& one : *values) read_file_value(one);
+    for (const file_value& one : *values)
+      read_file_value(one);
   }
 
   void read_file_value(const file_value& one) {
-    const std::string where = from_.file + ':' + std::to_string(one.line) +
-                              ": " + one.name;
+    const std::string where =
+        from_.file + ':' + std::to_string(one.line) + ": " + one.name;
     using type = file_value::type;
     if (one.what == type::empty_section) {
       const std::string section = one.name + '.';
@@ -128,17 +136,22 @@ class reader {
       return;
     }
     if (key->secret) {
-      if (one.what == type::text) log::add_secret(one.text);
-      problem(where, "a secret does not belong into this file, which gets "
-                     "copied and committed: set " + environment_of(*key) +
-                     ", or " + one.name + "_file to a file that holds it");
+      if (one.what == type::text)
+        log::add_secret(one.text);
+      problem(where,
+              "a secret does not belong into this file, which gets "
+              "copied and committed: set " +
+                  environment_of(*key) + ", or " + one.name +
+                  "_file to a file that holds it");
       return;
     }
     const bool number = key->form == shape::integer;
     if (one.what != (number ? type::integer : type::text)) {
       std::string is = one.text;
-      if (one.what == type::text) is = "text";
-      if (one.what == type::integer) is = "an integer";
+      if (one.what == type::text)
+        is = "text";
+      if (one.what == type::integer)
+        is = "an integer";
       problem(where, "must be " + std::string{number ? "an " : ""} +
                          type_of(*key) + ", not " + is);
       return;
@@ -148,7 +161,8 @@ class reader {
 
   void unknown_in_file(const std::string& where, const std::string& name) {
     std::vector<std::string> known;
-    for (const key_spec& key : keys()) known.emplace_back(key.name);
+    for (const key_spec& key : keys())
+      known.emplace_back(key.name);
     std::string text = "unknown key";
     if (const auto near = nearest(name, known)) {
       text += "; did you mean " + *near + '?';
@@ -161,14 +175,18 @@ class reader {
     for (const key_spec& key : keys()) {
       known.push_back(environment_of(key));
       const auto at = from_.environment.find(known.back());
-      if (at == from_.environment.end()) continue;
+      if (at == from_.environment.end())
+        continue;
       // Compose files and unit files pass what is unset as empty.
-      if (at->second.empty() && !key.may_be_empty) continue;
+      if (at->second.empty() && !key.may_be_empty)
+        continue;
       take(key, at->second, origin::environment, known.back());
     }
     for (const auto& [name, value] : from_.environment) {
-      if (!name.starts_with("TROUPE_")) continue;
-      if (std::ranges::find(known, name) != known.end()) continue;
+      if (!name.starts_with("TROUPE_"))
+        continue;
+      if (std::ranges::find(known, name) != known.end())
+        continue;
       std::string text = name + ": unknown variable, ignored";
       if (const auto near = nearest(name, known)) {
         text += "; did you mean " + *near + '?';
@@ -199,13 +217,16 @@ class reader {
         out_.values.*std::get<std::string settings::*>(file_key.slot);
     const origin own = source_of(name);
     const origin other = source_of(name + "_file");
-    if (file.empty()) return;
+    if (file.empty())
+      return;
     if (!slot.empty() && own == other) {
-      problem(environment_of(key), "and " + name + "_file are both set; "
-                                   "keep one");
+      problem(environment_of(key), "and " + name +
+                                       "_file are both set; "
+                                       "keep one");
       return;
     }
-    if (!slot.empty() && own > other) return;
+    if (!slot.empty() && own > other)
+      return;
     auto text = read_small_file(file, 4096);
     if (!text) {
       problem(name + "_file", text.error().context);
@@ -237,8 +258,8 @@ void reader::check_secrets() {
   const settings& v = out_.values;
   if (!v.bot_token.empty()) {
     std::string why;
-    const bool official = v.bot_api_root.find("//api.telegram.org") !=
-                          std::string::npos;
+    const bool official =
+        v.bot_api_root.find("//api.telegram.org") != std::string::npos;
     // Other servers (a simulator) take short ones; but it goes into a path.
     const bool fits_a_path = std::ranges::all_of(v.bot_token, [](char c) {
       return std::isalnum(static_cast<unsigned char>(c)) || c == ':' ||
@@ -265,8 +286,9 @@ void reader::check_webhook() {
     problem("webhook.path", "must start with '/' and have no '?', '#', ' '");
   }
   if (v.webhook_certificate.empty() != v.webhook_key.empty()) {
-    problem("webhook.certificate", "and webhook.key belong together; one of "
-                                   "them is not set");
+    problem("webhook.certificate",
+            "and webhook.key belong together; one of "
+            "them is not set");
   }
   if (v.bot_mode == "polling" && !v.webhook_public_url.empty()) {
     out_.warnings.push_back(
@@ -318,12 +340,13 @@ result<loaded> load_settings(const sources& from) {
   return reader{from}.run();
 }
 
-std::string config_file(
-    const std::optional<std::string>& flag,
-    const std::map<std::string, std::string>& environment) {
-  if (flag) return *flag;
+std::string config_file(const std::optional<std::string>& flag,
+                        const std::map<std::string, std::string>& environment) {
+  if (flag)
+    return *flag;
   const auto at = environment.find("TROUPE_CONFIG");
-  if (at != environment.end() && !at->second.empty()) return at->second;
+  if (at != environment.end() && !at->second.empty())
+    return at->second;
   std::error_code ignored;  // can't be looked at: reading it would tell why
   return std::filesystem::exists("troupe.toml", ignored) ? "troupe.toml" : "";
 }
@@ -340,8 +363,10 @@ std::string scrub(std::string text) {
       --first;
     }
     std::size_t last = colon + 1;
-    while (last < text.size() && token_char(text[last])) ++last;
-    if (first == colon || last - colon <= 20) continue;
+    while (last < text.size() && token_char(text[last]))
+      ++last;
+    if (first == colon || last - colon <= 20)
+      continue;
     text.replace(first, last - first, "***");
     colon = first;
   }
@@ -357,11 +382,13 @@ result<endpoint> parse_endpoint(std::string_view text) {
     return error{errc::bad_input, what};
   };
   const std::size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos) return wrong("the port is missing");
+  if (colon == std::string_view::npos)
+    return wrong("the port is missing");
   std::string_view host = text.substr(0, colon);
   const std::string_view digits = text.substr(colon + 1);
   if (host.starts_with('[')) {
-    if (!host.ends_with(']')) return wrong("']' is missing");
+    if (!host.ends_with(']'))
+      return wrong("']' is missing");
     host = host.substr(1, host.size() - 2);
   } else if (host.find(':') != std::string_view::npos) {
     return wrong("an IPv6 address goes into brackets");
@@ -373,8 +400,10 @@ result<endpoint> parse_endpoint(std::string_view text) {
     return wrong("the port must be 0 to 65535");
   }
   out.host = host;
-  if (host.empty()) out.host = "0.0.0.0";
-  if (host == "localhost") out.host = "127.0.0.1";
+  if (host.empty())
+    out.host = "0.0.0.0";
+  if (host == "localhost")
+    out.host = "127.0.0.1";
   return out;
 }
 

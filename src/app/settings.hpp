@@ -62,7 +62,7 @@ struct key_spec {
   std::string_view fallback;  ///< the default, as text
   std::string_view help;      ///< one or two sentences
   bool may_be_empty = false;
-  bool secret = false;        ///< from the environment or its `_file` only
+  bool secret = false;  ///< from the environment or its `_file` only
   std::int64_t least = 0;
   std::int64_t most = 0;
   std::array<std::string_view, 5> choices{};
@@ -90,7 +90,7 @@ enum class origin : std::uint8_t { fallback, file, environment, flag };
 struct sources {
   std::map<std::string, std::string> flags;        ///< by key name
   std::map<std::string, std::string> environment;  ///< all variables
-  std::string file;   ///< TOML; empty: none
+  std::string file;                                ///< TOML; empty: none
 };
 
 struct loaded {

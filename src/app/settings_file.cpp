@@ -44,8 +44,7 @@ void flatten(const toml::table& from, const std::string& prefix,
 
 }  // namespace
 
-result<std::string> read_small_file(const std::string& file,
-                                    std::size_t most) {
+result<std::string> read_small_file(const std::string& file, std::size_t most) {
   const auto failed = [&](int code) {
     return error{errc::bad_input, file + ": can't be read: " +
                                       std::generic_category().message(code)};
@@ -53,27 +52,30 @@ result<std::string> read_small_file(const std::string& file,
   errno = 0;
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> in{
       std::fopen(file.c_str(), "rbe"), &std::fclose};
-  if (!in) return failed(errno);
+  if (!in)
+    return failed(errno);
   std::string text(most + 1, '\0');
   text.resize(std::fread(text.data(), 1, text.size(), in.get()));
-  if (std::ferror(in.get()) != 0) return failed(errno);
+  if (std::ferror(in.get()) != 0)
+    return failed(errno);
   if (text.size() > most) {
-    return error{errc::bad_input, file + ": is larger than " +
-                                      std::to_string(most) + " bytes"};
+    return error{errc::bad_input,
+                 file + ": is larger than " + std::to_string(most) + " bytes"};
   }
   return text;
 }
 
 result<std::vector<file_value>> read_toml(const std::string& file) {
   auto text = read_small_file(file, 1 << 20);
-  if (!text) return text.error();
+  if (!text)
+    return text.error();
   std::vector<file_value> out;
   try {
     flatten(toml::parse(*text, file), "", out);
   } catch (const toml::parse_error& e) {
-    return error{errc::bad_input,
-                 file + ':' + std::to_string(e.source().begin.line) + ": " +
-                     std::string{e.description()}};
+    return error{errc::bad_input, file + ':' +
+                                      std::to_string(e.source().begin.line) +
+                                      ": " + std::string{e.description()}};
   }
   std::ranges::stable_sort(out, {}, &file_value::line);
   return out;

@@ -11,10 +11,10 @@ namespace troupe::app {
 /// One `key = value` of a TOML file, its tables flattened into the name.
 struct file_value {
   enum class type : std::uint8_t { text, integer, other, empty_section };
-  std::string name;       ///< "limits.margin_ms"
+  std::string name;  ///< "limits.margin_ms"
   unsigned line = 0;
   type what = type::other;
-  std::string text;       ///< the value; for `other`, its type's name
+  std::string text;  ///< the value; for `other`, its type's name
 };
 
 /// Reads a TOML file.

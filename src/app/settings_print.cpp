@@ -63,7 +63,8 @@ void append_key(std::string& out, const loaded& what, const key_spec& key,
   line += "; " + flag_of(key) + ", " + environment_of(key);
   append_comment(out, line);
   const bool given = what.from.contains(std::string{key.name});
-  if (!given) out += '#';
+  if (!given)
+    out += '#';
   out += std::string{bare} + " = " + written(what.values, key) + '\n';
 }
 
@@ -71,10 +72,11 @@ void append_key(std::string& out, const loaded& what, const key_spec& key,
 
 std::string print_config(const loaded& what) {
   std::string out;
-  append_comment(out, "Configuration of a Troupe bot. Every key is also a flag "
-                      "and an environment variable; flags beat the "
-                      "environment, which beats this file. What is commented "
-                      "out shows its default.");
+  append_comment(out,
+                 "Configuration of a Troupe bot. Every key is also a flag "
+                 "and an environment variable; flags beat the "
+                 "environment, which beats this file. What is commented "
+                 "out shows its default.");
   std::string_view section;
   for (const key_spec& key : keys()) {
     const std::size_t dot = key.name.find('.');

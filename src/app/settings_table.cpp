@@ -19,9 +19,16 @@ const key_spec table[] = {
      "A file that holds the token and nothing else.", empty_ok},
     {"bot.api_root", &s::bot_api_root, shape::url, "https://api.telegram.org",
      "The Bot API server: Telegram's, your own, or `troupe sim`."},
-    {"bot.mode", &s::bot_mode, shape::choice, "webhook",
+    {"bot.mode",
+     &s::bot_mode,
+     shape::choice,
+     "webhook",
      "How updates come in: Telegram posts them to us, or we ask for them.",
-     false, false, 0, 0, {"webhook", "polling"}},
+     false,
+     false,
+     0,
+     0,
+     {"webhook", "polling"}},
     // -- webhook
     {"webhook.listen", &s::webhook_listen, shape::address, "127.0.0.1:8443",
      "Where to listen for Telegram, or for the proxy in front of us."},
@@ -65,10 +72,17 @@ const key_spec table[] = {
     {"store.shards", &s::store_shards, shape::integer, "128",
      "Groups of chats; fixed when the store is created.", false, false, 1,
      16'384},
-    {"store.synchronous", &s::store_synchronous, shape::choice, "full",
+    {"store.synchronous",
+     &s::store_synchronous,
+     shape::choice,
+     "full",
      "`full`: an answered update survives a power cut. `normal`: it survives "
      "a crash of the process only; fewer fsyncs.",
-     false, false, 0, 0, {"full", "normal"}},
+     false,
+     false,
+     0,
+     0,
+     {"full", "normal"}},
     // -- stats
     {"stats.listen", &s::stats_listen, shape::address, "127.0.0.1:9464",
      "Where /stats, /metrics, /healthz, /readyz and /admin/ are served; empty: "
@@ -82,24 +96,31 @@ const key_spec table[] = {
      "A file that holds the bearer token and nothing else.", empty_ok},
     // -- limits
     {"limits.global_per_second", &s::limits_global_per_second, shape::integer,
-     "30", "Calls per second to all chats together; 0: no limit.", false,
-     false, 0, 100'000},
+     "30", "Calls per second to all chats together; 0: no limit.", false, false,
+     0, 100'000},
     {"limits.chat_per_second", &s::limits_chat_per_second, shape::integer, "1",
      "Calls per second to one private chat; 0: no limit.", false, false, 0,
      10'000},
     {"limits.group_per_minute", &s::limits_group_per_minute, shape::integer,
      "20", "Calls per minute to one group or channel; 0: no limit.", false,
      false, 0, 100'000},
-    {"limits.bulk_per_second", &s::limits_bulk_per_second, shape::integer,
-     "20", "What campaigns may take of the global budget; 0: no limit.", false,
-     false, 0, 100'000},
+    {"limits.bulk_per_second", &s::limits_bulk_per_second, shape::integer, "20",
+     "What campaigns may take of the global budget; 0: no limit.", false, false,
+     0, 100'000},
     {"limits.margin_ms", &s::limits_margin_ms, shape::integer, "1000",
      "A call without an answer yet counts as arrived this long after it left, "
      "at the latest.",
      false, false, 0, 60'000},
-    {"limits.replies", &s::limits_replies, shape::choice, "counted",
-     "Whether answers to a user's own message spend the global budget.", false,
-     false, 0, 0, {"counted", "uncounted"}},
+    {"limits.replies",
+     &s::limits_replies,
+     shape::choice,
+     "counted",
+     "Whether answers to a user's own message spend the global budget.",
+     false,
+     false,
+     0,
+     0,
+     {"counted", "uncounted"}},
     // -- turn
     {"turn.threads", &s::turn_threads, shape::integer, "0",
      "Threads that run handlers; 0: as many as cores.", false, false, 0, 1024},
@@ -128,11 +149,10 @@ const key_spec table[] = {
      false, false, 1, 64},
     // -- node
     {"node.name", &s::node_name, shape::text, "",
-     "This node's name in stats and leases; empty: the host's name.",
-     empty_ok},
+     "This node's name in stats and leases; empty: the host's name.", empty_ok},
     {"node.workers", &s::node_workers, shape::integer, "0",
-     "Threads of the actor scheduler; 0: half as many as cores.", false, false, 0,
-     1024},
+     "Threads of the actor scheduler; 0: half as many as cores.", false, false,
+     0, 1024},
     // -- overload
     {"overload.max_pending", &s::overload_max_pending, shape::integer, "20000",
      "Accepted updates that wait in memory; over it Telegram is told to come "
@@ -144,14 +164,22 @@ const key_spec table[] = {
      "in the store.",
      false, false, 0, 3600},
     // -- log
-    {"log.level", &s::log_level, shape::choice, "info",
-     "Least level that is written to stderr, one JSON object per line.", false,
-     false, 0, 0, {"debug", "info", "warn", "error", "off"}},
+    {"log.level",
+     &s::log_level,
+     shape::choice,
+     "info",
+     "Least level that is written to stderr, one JSON object per line.",
+     false,
+     false,
+     0,
+     0,
+     {"debug", "info", "warn", "error", "off"}},
 };
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t j = 0; j <= b.size(); ++j)
+    row[j] = j;
   for (std::size_t i = 1; i <= a.size(); ++i) {
     std::size_t diagonal = std::exchange(row[0], i);
     for (std::size_t j = 1; j <= b.size(); ++j) {
@@ -165,7 +193,9 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-std::span<const key_spec> keys() noexcept { return table; }
+std::span<const key_spec> keys() noexcept {
+  return table;
+}
 
 const key_spec* find_key(std::string_view name) noexcept {
   const auto at = std::ranges::find(table, name, &key_spec::name);
@@ -174,16 +204,17 @@ const key_spec* find_key(std::string_view name) noexcept {
 
 std::string flag_of(const key_spec& key) {
   std::string out = "--";
-  for (const char c : key.name) out += c == '.' || c == '_' ? '-' : c;
+  for (const char c : key.name)
+    out += c == '.' || c == '_' ? '-' : c;
   return out;
 }
 
 std::string environment_of(const key_spec& key) {
   std::string out = "TROUPE_";
   for (const char c : key.name) {
-    out += c == '.' ? '_'
-                    : static_cast<char>(
-                          std::toupper(static_cast<unsigned char>(c)));
+    out += c == '.'
+               ? '_'
+               : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   }
   return out;
 }
@@ -201,8 +232,10 @@ std::string type_of(const key_spec& key) {
   }
   std::string out;
   for (const std::string_view choice : key.choices) {
-    if (choice.empty()) break;
-    if (!out.empty()) out += " | ";
+    if (choice.empty())
+      break;
+    if (!out.empty())
+      out += " | ";
     out += choice;
   }
   return out;
@@ -220,7 +253,8 @@ std::optional<std::string> nearest(std::string_view wrong,
       best = &name;
     }
   }
-  if (best == nullptr) return std::nullopt;
+  if (best == nullptr)
+    return std::nullopt;
   return *best;
 }
 

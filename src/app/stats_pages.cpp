@@ -47,7 +47,8 @@ std::optional<std::uint64_t> number(std::string_view text) {
   std::uint64_t n = 0;
   const char* const end = text.data() + text.size();
   const auto [stop, code] = std::from_chars(text.data(), end, n);
-  if (text.empty() || code != std::errc{} || stop != end) return std::nullopt;
+  if (text.empty() || code != std::errc{} || stop != end)
+    return std::nullopt;
   return n;
 }
 
@@ -60,7 +61,8 @@ std::optional<std::uint64_t> argument(std::string_view query,
     const std::string_view pair = query.substr(0, end);
     query.remove_prefix(std::min(end + 1, query.size()));
     const std::size_t equals = pair.find('=');
-    if (pair.substr(0, equals) != name) continue;
+    if (pair.substr(0, equals) != name)
+      continue;
     return number(equals == std::string_view::npos ? std::string_view{}
                                                    : pair.substr(equals + 1));
   }
@@ -126,23 +128,30 @@ result<wanted_letters> read_wanted(const std::string& body, wall_time now) {
     return error{errc::bad_input, std::move(text)};
   };
   const auto parsed = parse_json(body);
-  if (!parsed) return parsed.error();
+  if (!parsed)
+    return parsed.error();
   const json::object* in = parsed->if_object();
-  if (in == nullptr) return wrong("the body must be a JSON object");
+  if (in == nullptr)
+    return wrong("the body must be a JSON object");
   wanted_letters out;
   out.before = now;
   if (const json::value* before = in->if_contains("before_ms")) {
-    if (!before->is_int64()) return wrong("before_ms must be an integer");
+    if (!before->is_int64())
+      return wrong("before_ms must be an integer");
     out.before = from_ms(before->get_int64());
   }
   if (const json::value* all = in->if_contains("all")) {
-    if (!all->is_bool()) return wrong("all must be true or false");
+    if (!all->is_bool())
+      return wrong("all must be true or false");
     out.all = all->get_bool();
   }
   const json::value* ids = in->if_contains("ids");
-  if ((ids != nullptr) == out.all) return wrong("give ids, or all");
-  if (ids == nullptr) return out;
-  if (!ids->is_array()) return wrong("ids must be an array");
+  if ((ids != nullptr) == out.all)
+    return wrong("give ids, or all");
+  if (ids == nullptr)
+    return out;
+  if (!ids->is_array())
+    return wrong("ids must be an array");
   if (ids->get_array().size() > page_limit) {
     return error{errc::too_large, "at most 1000 ids at once"};
   }
@@ -163,13 +172,16 @@ class idle_node final : public node_view {
   bool ready() const noexcept override { return false; }
   void stats(callback<std::string> done) override {
     store_.stats([done = std::move(done)](result<store::figures> got) {
-      if (!got) return done(got.error());
+      if (!got)
+        return done(got.error());
       json::object out{{"running", false}};
-      out["store"] = json::object{
-          {"journal", got->journal},       {"outbox", got->outbox},
-          {"timers", got->timers},         {"chats", got->chats},
-          {"dead_letters", got->dead_letters}, {"bytes", got->bytes},
-          {"free_bytes", got->free_bytes}};
+      out["store"] = json::object{{"journal", got->journal},
+                                  {"outbox", got->outbox},
+                                  {"timers", got->timers},
+                                  {"chats", got->chats},
+                                  {"dead_letters", got->dead_letters},
+                                  {"bytes", got->bytes},
+                                  {"free_bytes", got->free_bytes}};
       done(json::serialize(out));
     });
   }
@@ -180,7 +192,8 @@ class idle_node final : public node_view {
              callback<std::size_t> done) override {
     store_.retry(std::move(which), [done = std::move(done)](
                                        result<std::vector<store::entry>> got) {
-      if (!got) return done(got.error());
+      if (!got)
+        return done(got.error());
       done(got->size());
     });
   }
@@ -199,7 +212,8 @@ std::shared_ptr<node_view> make_idle_node(store::backend& store) {
 struct stats_pages::exchange {
   explicit exchange(reply to) : done{std::move(to)} {}
   void answer(http::response page) {
-    if (answered.exchange(true)) return;
+    if (answered.exchange(true))
+      return;
     page.headers.add("Cache-Control", "no-store");
     page.body = log::redact(std::move(page.body));
     done(std::move(page));
@@ -226,7 +240,9 @@ void stats_pages::attach(std::shared_ptr<node_view> to) {
   view_ = std::move(to);
 }
 
-void stats_pages::detach() { attach(nullptr); }
+void stats_pages::detach() {
+  attach(nullptr);
+}
 
 void stats_pages::start_draining() {
   const std::lock_guard lock{mutex_};
@@ -241,7 +257,8 @@ std::shared_ptr<node_view> stats_pages::view() const {
 bool stats_pages::admitted(const http::request& what) const {
   constexpr std::string_view scheme = "Bearer ";
   std::string_view given = what.headers.find("Authorization");
-  if (how_.token.empty() || !given.starts_with(scheme)) return false;
+  if (how_.token.empty() || !given.starts_with(scheme))
+    return false;
   given.remove_prefix(scheme.size());
   return http::equal_constant_time(given, how_.token);
 }
@@ -250,9 +267,7 @@ void stats_pages::take(const http::request& what, reply done) {
   auto x = std::make_shared<exchange>(std::move(done));
   route(what, x);
   if (after_ && !x->answered) {
-    after_(how_.timeout, [x] {
-      x->answer(refusal(504, "no answer in time"));
-    });
+    after_(how_.timeout, [x] { x->answer(refusal(504, "no answer in time")); });
   }
 }
 
@@ -271,7 +286,8 @@ void stats_pages::ready(exchange& x) const {
   } else if (!node->ready()) {
     why = "the store fails, or leases are lost";
   }
-  if (why.empty()) return x.answer(json_page(200, json::object{{"ready", true}}));
+  if (why.empty())
+    return x.answer(json_page(200, json::object{{"ready", true}}));
   x.answer(json_page(503, json::object{{"ready", false}, {"why", why}}));
 }
 
@@ -287,17 +303,20 @@ void stats_pages::route(const http::request& what,
       return x->answer(std::move(page));
     }
   }
-  if (admin_page) return admin(what, std::move(x));
+  if (admin_page)
+    return admin(what, std::move(x));
   const bool known = stats_page || path == "/healthz" || path == "/readyz" ||
                      path == "/metrics";
-  if (!known) return x->answer(refusal(404, "no such page"));
+  if (!known)
+    return x->answer(refusal(404, "no such page"));
   if (what.method != "GET" && what.method != "HEAD") {
     return x->method_not_allowed("GET, HEAD");
   }
   if (path == "/healthz") {
     return x->answer(json_page(200, json::object{{"alive", true}}));
   }
-  if (path == "/readyz") return ready(*x);
+  if (path == "/readyz")
+    return ready(*x);
   if (path == "/metrics") {
     http::response page;
     page.type = "text/plain; version=0.0.4; charset=utf-8";
@@ -312,20 +331,23 @@ void stats_pages::stats(const http::request& what,
   constexpr std::string_view chats = "/stats/chats/";
   const std::string_view path = what.path();
   const auto node = view();
-  if (!node) return x->answer(refusal(503, "starting"));
+  if (!node)
+    return x->answer(refusal(503, "starting"));
   const auto answer = [x](result<std::string> got) {
-    if (!got) return x->answer(refusal(got.error()));
+    if (!got)
+      return x->answer(refusal(got.error()));
     http::response page;
     page.body = std::move(*got);
     x->answer(std::move(page));
   };
-  if (path == "/stats" || path == "/stats/") return node->stats(answer);
+  if (path == "/stats" || path == "/stats/")
+    return node->stats(answer);
   if (!path.starts_with(chats)) {
     return x->answer(refusal(404, "no such page"));
   }
-  const auto key =
-      parse_chat_key(percent_decoded(path.substr(chats.size())));
-  if (!key) return x->answer(refusal(key.error()));
+  const auto key = parse_chat_key(percent_decoded(path.substr(chats.size())));
+  if (!key)
+    return x->answer(refusal(key.error()));
   node->chat_stats(*key, answer);
 }
 
@@ -338,14 +360,17 @@ void stats_pages::admin(const http::request& what,
   path.remove_prefix(letters_path.size());
   const bool retry = path == "/retry";
   if (retry || path == "/drop") {
-    if (what.method != "POST") return x->method_not_allowed("POST");
+    if (what.method != "POST")
+      return x->method_not_allowed("POST");
     return act(what, retry, std::move(x));
   }
   if (!path.empty() && !path.starts_with('/')) {
     return x->answer(refusal(404, "no such page"));
   }
-  if (what.method != "GET") return x->method_not_allowed("GET");
-  if (path.empty()) return list_letters(what, std::move(x));
+  if (what.method != "GET")
+    return x->method_not_allowed("GET");
+  if (path.empty())
+    return list_letters(what, std::move(x));
   show_letter(path.substr(1), std::move(x));
 }
 
@@ -359,12 +384,15 @@ void stats_pages::list_letters(const http::request& what,
   store_.dead_letters(
       {*after}, *limit,
       [x, full = *limit](result<std::vector<store::dead_letter>> got) {
-        if (!got) return x->answer(refusal(got.error()));
+        if (!got)
+          return x->answer(refusal(got.error()));
         json::array letters;
-        for (const auto& one : *got) letters.push_back(to_json(one, false));
+        for (const auto& one : *got)
+          letters.push_back(to_json(one, false));
         json::object page;
         page["next"] = nullptr;
-        if (got->size() >= full) page["next"] = got->back().id.value;
+        if (got->size() >= full)
+          page["next"] = got->back().id.value;
         page["dead_letters"] = std::move(letters);
         x->answer(json_page(200, page));
       });
@@ -373,52 +401,60 @@ void stats_pages::list_letters(const http::request& what,
 void stats_pages::show_letter(std::string_view id,
                               std::shared_ptr<exchange> x) {
   const auto n = number(id);
-  if (!n || *n == 0) return x->answer(refusal(400, "not an id"));
-  store_.dead_letters(
-      {*n - 1}, 1,
-      [x, n = *n](result<std::vector<store::dead_letter>> got) {
-        if (!got) return x->answer(refusal(got.error()));
-        if (got->empty() || got->front().id.value != n) {
-          return x->answer(refusal(404, "no such dead letter"));
-        }
-        x->answer(json_page(200, to_json(got->front(), true)));
-      });
+  if (!n || *n == 0)
+    return x->answer(refusal(400, "not an id"));
+  store_.dead_letters({*n - 1}, 1,
+                      [x, n = *n](result<std::vector<store::dead_letter>> got) {
+                        if (!got)
+                          return x->answer(refusal(got.error()));
+                        if (got->empty() || got->front().id.value != n) {
+                          return x->answer(refusal(404, "no such dead letter"));
+                        }
+                        x->answer(json_page(200, to_json(got->front(), true)));
+                      });
 }
 
 void stats_pages::act(const http::request& what, bool retry,
                       std::shared_ptr<exchange> x) {
   auto wanted = read_wanted(what.body, how_.time->wall());
-  if (!wanted) return x->answer(refusal(wanted.error()));
+  if (!wanted)
+    return x->answer(refusal(wanted.error()));
   const auto node = view();
-  if (!node) return x->answer(refusal(503, "starting"));
-  auto go = [x, node, retry, store = &store_](
-                std::vector<dead_letter_id> ids, bool more) {
+  if (!node)
+    return x->answer(refusal(503, "starting"));
+  auto go = [x, node, retry, store = &store_](std::vector<dead_letter_id> ids,
+                                              bool more) {
     const auto done = [x, retry, more](result<std::size_t> got) {
-      if (!got) return x->answer(refusal(got.error()));
+      if (!got)
+        return x->answer(refusal(got.error()));
       json::object page;
       page[retry ? "retried" : "dropped"] = *got;
       page["more"] = more;
       x->answer(json_page(200, page));
     };
-    if (ids.empty()) return done(std::size_t{0});
-    if (retry) return node->retry(std::move(ids), done);
+    if (ids.empty())
+      return done(std::size_t{0});
+    if (retry)
+      return node->retry(std::move(ids), done);
     store->drop(std::move(ids), done);
   };
-  if (!wanted->all) return go(std::move(wanted->ids), false);
+  if (!wanted->all)
+    return go(std::move(wanted->ids), false);
   // A retried letter may die again at once, under a new id: `before` keeps
   // the request from running after it.
-  store_.dead_letters(
-      {0}, page_limit,
-      [x, go, before = wanted->before](
-          result<std::vector<store::dead_letter>> got) {
-        if (!got) return x->answer(refusal(got.error()));
-        std::vector<dead_letter_id> ids;
-        for (const auto& one : *got) {
-          if (one.died_at <= before) ids.push_back(one.id);
-        }
-        const bool more = ids.size() == page_limit;
-        go(std::move(ids), more);
-      });
+  store_.dead_letters({0}, page_limit,
+                      [x, go, before = wanted->before](
+                          result<std::vector<store::dead_letter>> got) {
+                        if (!got)
+                          return x->answer(refusal(got.error()));
+                        std::vector<dead_letter_id> ids;
+                        for (const auto& one : *got) {
+                          if (one.died_at <= before)
+                            ids.push_back(one.id);
+                        }
+                        const bool more = ids.size() == page_limit;
+                        go(std::move(ids), more);
+                      });
 }
 
 }  // namespace troupe::app

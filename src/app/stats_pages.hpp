@@ -31,8 +31,8 @@ class node_view {
 std::shared_ptr<node_view> make_idle_node(store::backend& store);
 
 struct pages_options {
-  std::string token;       ///< bearer token of /admin/; empty: none fits
-  bool open_stats = true;  ///< false: /stats needs the token, too
+  std::string token;             ///< bearer token of /admin/; empty: none fits
+  bool open_stats = true;        ///< false: /stats needs the token, too
   milliseconds timeout{10'000};  ///< then 504
   const clock* time = &system_clock();
 };
@@ -47,7 +47,9 @@ struct pages_options {
 /// | `GET /stats`, `/stats/chats/<key>` | JSON |
 /// | `GET /admin/dead-letters?after=&limit=` | a page of them |
 /// | `GET /admin/dead-letters/<id>` | one, with its body |
-/// | `POST /admin/dead-letters/retry`, `/drop` | `{"ids":[..]}` (at most 1000) or `{"all":true}`: those that died before `before_ms` (default: now), 1000 at a time; `more` says whether to ask again |
+/// | `POST /admin/dead-letters/retry`, `/drop` | `{"ids":[..]}` (at most 1000)
+/// or `{"all":true}`: those that died before `before_ms` (default: now), 1000
+/// at a time; `more` says whether to ask again |
 ///
 /// Errors are `{"error": text}`. Secrets are masked in every answer.
 /// **Threads**: any.
@@ -57,8 +59,8 @@ class stats_pages {
   using reply = std::function<void(http::response)>;
   using timer = std::function<void(milliseconds, std::function<void()>)>;
 
-  stats_pages(pages_options how, store::backend& store,
-              metrics::registry& from, timer after);
+  stats_pages(pages_options how, store::backend& store, metrics::registry& from,
+              timer after);
 
   /// Before this, and after `detach`, /readyz is 503.
   void attach(std::shared_ptr<node_view> to);

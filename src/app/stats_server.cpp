@@ -20,7 +20,8 @@ result<std::unique_ptr<stats_server>> stats_server::listen(
           answer(std::move(page));
         });
       });
-  if (!server) return server.error();
+  if (!server)
+    return server.error();
   out->server_ = std::move(*server);
   return out;
 }

@@ -28,14 +28,17 @@ class signals final : public stop_source {
     std::signal(SIGPIPE, SIG_IGN);
   }
   ~signals() override {
-    if (signal_fd_ >= 0) ::close(signal_fd_);
-    if (event_fd_ >= 0) ::close(event_fd_);
+    if (signal_fd_ >= 0)
+      ::close(signal_fd_);
+    if (event_fd_ >= 0)
+      ::close(event_fd_);
     ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
   }
   bool usable() const noexcept { return signal_fd_ >= 0 && event_fd_ >= 0; }
 
   news wait(milliseconds at_most) override {
-    std::array<pollfd, 2> both{{{signal_fd_, POLLIN, 0}, {event_fd_, POLLIN, 0}}};
+    std::array<pollfd, 2> both{
+        {{signal_fd_, POLLIN, 0}, {event_fd_, POLLIN, 0}}};
     if (::poll(both.data(), both.size(), static_cast<int>(at_most.count())) <=
         0) {
       return news::nothing;  // out of time, or EINTR: the caller asks again

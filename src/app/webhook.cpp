@@ -21,7 +21,8 @@ int report(const result<api_reply>& got, const invocation& call,
   }
   const std::string& text = got->answer.description;
   if (call.json) {
-    talk.data(json::serialize(json::object{{"ok", true}, {"description", text}}));
+    talk.data(
+        json::serialize(json::object{{"ok", true}, {"description", text}}));
   } else {
     talk.data(text.empty() ? "done" : text);
   }
@@ -38,8 +39,9 @@ int set(const settings& with, const invocation& call, const bot_api& api,
   }
   if (with.webhook_secret.empty() && with.webhook_public_url.empty()) {
     // The node asks for the derived secret only if it registers by itself.
-    talk.say("set webhook.public_url or webhook.secret for the running bot, "
-             "too: else it takes updates from whoever can reach it");
+    talk.say(
+        "set webhook.public_url or webhook.secret for the running bot, "
+        "too: else it takes updates from whoever can reach it");
   }
   const auto encoded = set_webhook_call(with, url, call.drop_pending);
   if (!encoded) {
@@ -53,7 +55,8 @@ int set(const settings& with, const invocation& call, const bot_api& api,
 
 int info(const invocation& call, const bot_api& api, console& talk) {
   const auto got = api.call("getWebhookInfo", "{}", timeout);
-  if (!got || !got->sent()) return report(got, call, talk);
+  if (!got || !got->sent())
+    return report(got, call, talk);
   auto parsed = parse_json(got->result);
   if (!parsed || !parsed->is_object()) {
     talk.say("Telegram's answer can't be read");
@@ -70,7 +73,8 @@ int info(const invocation& call, const bot_api& api, console& talk) {
   for (const auto& [name, value] : fields) {
     std::string text = value.is_string() ? std::string{value.get_string()}
                                          : json::serialize(value);
-    if (name == "url" && text.empty()) text = "(none is set)";
+    if (name == "url" && text.empty())
+      text = "(none is set)";
     talk.data(std::string{name} + ": " + text);
   }
   return exit_ok;
@@ -87,11 +91,13 @@ int webhook(const settings& with, const invocation& call, console& talk) {
     return exit_failed;
   }
   const bot_api api{**client, with.bot_token};
-  if (call.what == command::webhook_info) return info(call, api, talk);
-  if (call.what == command::webhook_set) return set(with, call, api, talk);
+  if (call.what == command::webhook_info)
+    return info(call, api, talk);
+  if (call.what == command::webhook_set)
+    return set(with, call, api, talk);
   const json::object body{{"drop_pending_updates", call.drop_pending}};
-  return report(api.call("deleteWebhook", json::serialize(body), timeout),
-                call, talk);
+  return report(api.call("deleteWebhook", json::serialize(body), timeout), call,
+                talk);
 }
 
 }  // namespace troupe::app

@@ -12,18 +12,18 @@ namespace troupe {
 /// Not `std::error_code`: the codes are few, closed, and always travel with a
 /// context that names the thing that failed.
 enum class errc : std::uint8_t {
-  bad_input = 1,   ///< the caller's data is wrong; repeating won't help
-  not_found,       ///< no such thing
-  conflict,        ///< somebody else has it (a lock, a file, a port)
-  fenced,          ///< the lease is not ours any more; stop acting for it
-  unavailable,     ///< it may work later; nothing was done
-  unknown_outcome, ///< it may or may not have been done
-  timed_out,       ///< no answer in time; for a call it may have been done
-  corrupt,         ///< stored data can't be trusted
-  incompatible,    ///< stored by another version or with other settings
-  cancelled,       ///< given up because we are stopping
-  too_large,       ///< over a stated limit
-  internal,        ///< a broken invariant of ours
+  bad_input = 1,    ///< the caller's data is wrong; repeating won't help
+  not_found,        ///< no such thing
+  conflict,         ///< somebody else has it (a lock, a file, a port)
+  fenced,           ///< the lease is not ours any more; stop acting for it
+  unavailable,      ///< it may work later; nothing was done
+  unknown_outcome,  ///< it may or may not have been done
+  timed_out,        ///< no answer in time; for a call it may have been done
+  corrupt,          ///< stored data can't be trusted
+  incompatible,     ///< stored by another version or with other settings
+  cancelled,        ///< given up because we are stopping
+  too_large,        ///< over a stated limit
+  internal,         ///< a broken invariant of ours
 };
 
 std::string_view to_string(errc code) noexcept;
@@ -61,9 +61,9 @@ using result = boost::system::result<T, error>;
 
 /// Ends the process with a message if `condition` is false, in release builds
 /// too: for what would corrupt a chat if we went on.
-#define TROUPE_CHECK(condition)                                     \
-  (static_cast<bool>(condition)                                     \
-       ? void(0)                                                    \
+#define TROUPE_CHECK(condition) \
+  (static_cast<bool>(condition) \
+       ? void(0)                \
        : ::troupe::check_failed(#condition, __FILE__, __LINE__))
 
 [[noreturn]] void check_failed(const char* condition, const char* file,

@@ -233,10 +233,8 @@ void client_link::on_read(error_code ec, std::size_t n) {
 void client_link::take_bytes() {
   buffer_.consume(reader_.feed(buffer_.held()));
   switch (reader_.now()) {
-    case response_reader::status::need_more:
-      return;
-    case response_reader::status::done:
-      return complete();
+    case response_reader::status::need_more: return;
+    case response_reader::status::done: return complete();
     case response_reader::status::failed:
       return give_up({reader_.reason().code,
                       home_->where + ": " + reader_.reason().context},
@@ -328,8 +326,7 @@ void client_link::sweep(mono_time at) {
       shut(unused);
       return home_->link_lost_idle(*this);
     }
-    case phase::closed:
-      return;
+    case phase::closed: return;
   }
 }
 

@@ -41,8 +41,7 @@ responder::exchange::~exchange() {
       });
       break;
     case state::starting:
-    case state::ended:
-      break;
+    case state::ended: break;
   }
 }
 

@@ -90,9 +90,7 @@ class request_reader::parser final : public bh::basic_parser<true> {
     if (header_done_)
       return;  // trailers change nothing
     switch (name) {
-      case bh::field::host:
-        ++hosts_;
-        return;
+      case bh::field::host: ++hosts_; return;
       case bh::field::content_length:
         if (++lengths_ > 1 || view(value).find(',') != std::string_view::npos)
           fail(400, ec);
@@ -103,8 +101,7 @@ class request_reader::parser final : public bh::basic_parser<true> {
         else if (!iequals(view(value), "chunked"))
           fail(501, ec);
         return;
-      case bh::field::connection:
-        return;
+      case bh::field::connection: return;
       case bh::field::expect:
         expects_continue = iequals(view(value), "100-continue");
         return;

@@ -55,11 +55,8 @@ class response_reader::parser final : public bh::basic_parser<false> {
         if (!iequals(view(value), "chunked"))
           ec = bh::error::bad_transfer_encoding;
         return;
-      case bh::field::connection:
-        return;
-      case bh::field::content_type:
-        what.type = view(value);
-        return;
+      case bh::field::connection: return;
+      case bh::field::content_type: what.type = view(value); return;
       default:
         what.headers.add(std::string{view(key)}, std::string{view(value)});
     }

@@ -93,8 +93,7 @@ void server_connection::read() {
 
 void server_connection::on_read(error_code ec, std::size_t n) {
   switch (phase_) {
-    case phase::closed:
-      return;
+    case phase::closed: return;
     case phase::lingering:
       if (ec)
         return shut();
@@ -136,11 +135,8 @@ bool server_connection::take_bytes() {
     case request_reader::status::refused:
       reject(reader_.refusal());
       return true;
-    case request_reader::status::done:
-      dispatch();
-      return true;
-    case request_reader::status::need_more:
-      break;
+    case request_reader::status::done: dispatch(); return true;
+    case request_reader::status::need_more: break;
   }
   if (reader_.in_body()) {
     if (phase_ == phase::header)
@@ -406,14 +402,10 @@ void server_connection::sweep(mono_time at) {
   if (at < deadline_)
     return;
   switch (phase_) {
-    case phase::handshake:
-      home_->core().rejected(0);
-      return shut();
+    case phase::handshake: home_->core().rejected(0); return shut();
     case phase::header:
-    case phase::body:
-      return reject(408);
-    default:
-      return shut();
+    case phase::body: return reject(408);
+    default: return shut();
   }
 }
 

@@ -146,14 +146,9 @@ call_outcome bot::call(const method& m, const params& with, moment now) {
     case fault_kind::forbidden:
       out.answer = bad(403, "Forbidden: bot was blocked by the user");
       return out;
-    case fault_kind::drop:
-      out.cut = true;
-      break;
-    case fault_kind::delay:
-      out.delay += trouble.delay;
-      break;
-    case fault_kind::none:
-      break;
+    case fault_kind::drop: out.cut = true; break;
+    case fault_kind::delay: out.delay += trouble.delay; break;
+    case fault_kind::none: break;
   }
   out.answer = carry_out(m, with, now, out);
   return out;
@@ -164,8 +159,7 @@ api_answer bot::carry_out(const method& m, const params& with, moment now,
   switch (m.kind) {
     case method_kind::send:
     case method_kind::album:
-    case method_kind::edit:
-      return send(m, with, now, out);
+    case method_kind::edit: return send(m, with, now, out);
     case method_kind::remove: {
       std::string why;
       auto in = destination(with, why);
@@ -188,8 +182,7 @@ api_answer bot::carry_out(const method& m, const params& with, moment now,
     case method_kind::get_updates:
     case method_kind::set_webhook:
     case method_kind::delete_webhook:
-    case method_kind::webhook_info:
-      break;
+    case method_kind::webhook_info: break;
   }
   return good("true");
 }

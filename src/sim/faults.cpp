@@ -6,20 +6,13 @@ namespace troupe::sim {
 
 std::string_view to_string(fault_kind kind) noexcept {
   switch (kind) {
-    case fault_kind::none:
-      return "";
-    case fault_kind::drop:
-      return "drop";
-    case fault_kind::reset:
-      return "reset";
-    case fault_kind::gateway:
-      return "502";
-    case fault_kind::flood:
-      return "429";
-    case fault_kind::forbidden:
-      return "403";
-    case fault_kind::delay:
-      return "delay";
+    case fault_kind::none: return "";
+    case fault_kind::drop: return "drop";
+    case fault_kind::reset: return "reset";
+    case fault_kind::gateway: return "502";
+    case fault_kind::flood: return "429";
+    case fault_kind::forbidden: return "403";
+    case fault_kind::delay: return "delay";
   }
   return "";
 }

@@ -17,18 +17,12 @@ unsigned seconds_until(mono_time now, mono_time when) {
 
 std::string_view to_string(limit_scope scope) noexcept {
   switch (scope) {
-    case limit_scope::none:
-      return "";
-    case limit_scope::global:
-      return "global";
-    case limit_scope::chat:
-      return "chat";
-    case limit_scope::group:
-      return "group";
-    case limit_scope::frozen:
-      return "frozen";
-    case limit_scope::bot:
-      return "bot";
+    case limit_scope::none: return "";
+    case limit_scope::global: return "global";
+    case limit_scope::chat: return "chat";
+    case limit_scope::group: return "group";
+    case limit_scope::frozen: return "frozen";
+    case limit_scope::bot: return "bot";
   }
   return "";
 }

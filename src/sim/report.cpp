@@ -11,12 +11,9 @@ namespace {
 
 const char* to_text(verdict::state s) {
   switch (s) {
-    case verdict::state::ok:
-      return "ok";
-    case verdict::state::broken:
-      return "BROKEN";
-    case verdict::state::not_exercised:
-      return "not exercised";
+    case verdict::state::ok: return "ok";
+    case verdict::state::broken: return "BROKEN";
+    case verdict::state::not_exercised: return "not exercised";
   }
   return "";
 }

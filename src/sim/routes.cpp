@@ -79,16 +79,11 @@ void simulator::impl::take_call(std::string_view rest, http::request& what,
     return;
   }
   switch (m->kind) {
-    case method_kind::get_updates:
-      begin_poll(with, std::move(to), at);
-      break;
+    case method_kind::get_updates: begin_poll(with, std::move(to), at); break;
     case method_kind::set_webhook:
     case method_kind::delete_webhook:
-    case method_kind::webhook_info:
-      webhook_method(*m, with, to, at);
-      break;
-    default:
-      answer_call(*m, with, &to, at);
+    case method_kind::webhook_info: webhook_method(*m, with, to, at); break;
+    default: answer_call(*m, with, &to, at);
   }
 }
 

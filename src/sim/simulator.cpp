@@ -55,22 +55,14 @@ std::string describe(const sim_options& how) {
 
 std::string_view to_string(phase p) noexcept {
   switch (p) {
-    case phase::serving:
-      return "serving";
-    case phase::waiting:
-      return "waiting";
-    case phase::playing:
-      return "playing";
-    case phase::settling:
-      return "settling";
-    case phase::settled:
-      return "settled";
-    case phase::unsettled:
-      return "unsettled";
-    case phase::no_bot:
-      return "no_bot";
-    case phase::stopped:
-      return "stopped";
+    case phase::serving: return "serving";
+    case phase::waiting: return "waiting";
+    case phase::playing: return "playing";
+    case phase::settling: return "settling";
+    case phase::settled: return "settled";
+    case phase::unsettled: return "unsettled";
+    case phase::no_bot: return "no_bot";
+    case phase::stopped: return "stopped";
   }
   return "";
 }
@@ -239,8 +231,7 @@ void simulator::impl::advance_phase(moment at) {
       else if (at.mono >= phase_since + how.settle)
         enter(phase::unsettled, at);
       break;
-    default:
-      break;
+    default: break;
   }
 }
 

@@ -24,67 +24,46 @@ std::int64_t queue_of(update_kind kind, std::int64_t chat, std::int64_t user,
                       std::int64_t poll) noexcept {
   switch (kind) {
     case update_kind::poll:
-    case update_kind::poll_answer:
-      return poll;
-    case update_kind::inline_query:
-      return user + step(1);
-    case update_kind::chosen_inline_result:
-      return user + step(2);
-    case update_kind::callback_query:
-      return user + step(3);
+    case update_kind::poll_answer: return poll;
+    case update_kind::inline_query: return user + step(1);
+    case update_kind::chosen_inline_result: return user + step(2);
+    case update_kind::callback_query: return user + step(3);
     case update_kind::shipping_query:
-    case update_kind::pre_checkout_query:
-      return user + step(4);
-    case update_kind::my_chat_member:
-      return chat + step(5);
+    case update_kind::pre_checkout_query: return user + step(4);
+    case update_kind::my_chat_member: return chat + step(5);
     case update_kind::chat_member:
-    case update_kind::chat_join_request:
-      return user + step(6);
+    case update_kind::chat_join_request: return user + step(6);
     case update_kind::chat_boost:
-    case update_kind::removed_chat_boost:
-      return chat + step(7);
-    case update_kind::message_reaction:
-      return chat + step(8);
-    case update_kind::message_reaction_count:
-      return chat + step(9);
-    case update_kind::business_connection:
-      return user + step(10);
+    case update_kind::removed_chat_boost: return chat + step(7);
+    case update_kind::message_reaction: return chat + step(8);
+    case update_kind::message_reaction_count: return chat + step(9);
+    case update_kind::business_connection: return user + step(10);
     case update_kind::business_message:
     case update_kind::edited_business_message:
-    case update_kind::deleted_business_messages:
-      return chat + step(11);
-    case update_kind::guest_message:
-      return chat + step(12);
-    case update_kind::purchased_paid_media:
-      return user + step(12);
-    case update_kind::managed_bot:
-      return user + step(13);
+    case update_kind::deleted_business_messages: return chat + step(11);
+    case update_kind::guest_message: return chat + step(12);
+    case update_kind::purchased_paid_media: return user + step(12);
+    case update_kind::managed_bot: return user + step(13);
     case update_kind::message:
     case update_kind::edited_message:
     case update_kind::channel_post:
-    case update_kind::edited_channel_post:
-      return chat;
+    case update_kind::edited_channel_post: return chat;
     case update_kind::unknown:
     case update_kind::none:
     case update_kind::stopped_message_generation:
-    case update_kind::subscription:
-      break;
+    case update_kind::subscription: break;
   }
   return chat != 0 ? chat : user;
 }
 
 std::chrono::seconds life_of(update_kind kind) noexcept {
   switch (kind) {
-    case update_kind::inline_query:
-      return 30s;
+    case update_kind::inline_query: return 30s;
     case update_kind::callback_query:
     case update_kind::shipping_query:
-    case update_kind::pre_checkout_query:
-      return 150s;
-    case update_kind::chosen_inline_result:
-      return 600s;
-    default:
-      return 86'400s;
+    case update_kind::pre_checkout_query: return 150s;
+    case update_kind::chosen_inline_result: return 600s;
+    default: return 86'400s;
   }
 }
 

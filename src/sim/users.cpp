@@ -28,14 +28,10 @@ std::optional<std::string_view> counted_text(std::string_view reply) {
 std::int64_t user_id_of(std::uint64_t n) noexcept {
   auto i = static_cast<std::int64_t>(n);
   switch (n % 4) {
-    case 0:
-      return 100'001 + i;
-    case 1:
-      return 5'000'000'000 + i;
-    case 2:
-      return 2'147'483'000 + i;  // around 2^31
-    default:
-      return (std::int64_t{1} << 51) + i;
+    case 0: return 100'001 + i;
+    case 1: return 5'000'000'000 + i;
+    case 2: return 2'147'483'000 + i;  // around 2^31
+    default: return (std::int64_t{1} << 51) + i;
   }
 }
 

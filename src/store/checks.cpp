@@ -8,7 +8,9 @@ namespace troupe::store {
 
 namespace {
 
-error bad(std::string text) { return {errc::bad_input, std::move(text)}; }
+error bad(std::string text) {
+  return {errc::bad_input, std::move(text)};
+}
 
 result<> check_turn(const turn& t, shard_id mine, std::uint16_t shards) {
   auto name = [&] { return "turn of " + to_string(t.key); };

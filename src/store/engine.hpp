@@ -67,8 +67,7 @@ class engine {
       const lease& held, const std::vector<settlement>& outcomes) = 0;
   virtual result<std::vector<spending>> spent(wall_time since) = 0;
   virtual result<backend::due_timers> due(const std::vector<shard_id>& shards,
-                                          wall_time now,
-                                          std::size_t limit) = 0;
+                                          wall_time now, std::size_t limit) = 0;
   virtual result<std::vector<timer>> timers(const chat_key& key) = 0;
   virtual result<std::vector<dead_letter>> dead_letters(dead_letter_id after,
                                                         std::size_t limit) = 0;

@@ -64,10 +64,10 @@ void faulty::meet(bool write, callback<T> done, Go go) {
   switch (f->happens) {
     case fault::what::fail:
       // A read of nothing brings the answer onto the store's thread, in order.
-      inner_->load({}, [done = std::move(done)](
-                           result<std::vector<chat_record>> r) {
-        done(r ? error{errc::unavailable, "planned to fail"} : r.error());
-      });
+      inner_->load(
+          {}, [done = std::move(done)](result<std::vector<chat_record>> r) {
+            done(r ? error{errc::unavailable, "planned to fail"} : r.error());
+          });
       return;
     case fault::what::delay:
       go(callback<T>{[done = std::move(done), wait = f->wait](result<T> r) {
@@ -107,9 +107,8 @@ void faulty::renew(std::vector<lease> held, milliseconds ttl,
 }
 
 void faulty::release(std::vector<lease> held, callback<> done) {
-  meet(true, std::move(done), [&](callback<> d) {
-    inner_->release(std::move(held), std::move(d));
-  });
+  meet(true, std::move(done),
+       [&](callback<> d) { inner_->release(std::move(held), std::move(d)); });
 }
 
 void faulty::backlog(shard_id shard, seq_no after, std::size_t limit,

@@ -41,19 +41,16 @@ class group_store final : public backend {
   void accept(std::vector<arrival> batch,
               callback<std::vector<receipt>> done) override {
     if (auto ok = check_arrivals(batch); !ok)
-      return refuse(std::make_unique<accept_job>(std::vector<arrival>{},
-                                                 std::move(done)),
-                    ok.error());
-    push(std::make_unique<accept_job>(std::move(batch), std::move(done)),
-         true);
+      return refuse(
+          std::make_unique<accept_job>(std::vector<arrival>{}, std::move(done)),
+          ok.error());
+    push(std::make_unique<accept_job>(std::move(batch), std::move(done)), true);
   }
   void claim(std::vector<shard_id> wanted, std::string node, milliseconds,
              callback<std::vector<lease>> done) override {
-    submit<std::vector<lease>>(
-        true, std::move(done),
-        [w = std::move(wanted), n = std::move(node)](engine& e) {
-          return e.claim(w, n);
-        });
+    submit<std::vector<lease>>(true, std::move(done),
+                               [w = std::move(wanted), n = std::move(node)](
+                                   engine& e) { return e.claim(w, n); });
   }
   void renew(std::vector<lease> held, milliseconds,
              callback<std::vector<lease>> done) override {
@@ -87,9 +84,8 @@ class group_store final : public backend {
   void commit(lease held, std::vector<turn> turns,
               callback<std::vector<turn_receipt>> done) override {
     submit<std::vector<turn_receipt>>(
-        true, std::move(done), [held, t = std::move(turns)](engine& e) {
-          return e.commit(held, t);
-        });
+        true, std::move(done),
+        [held, t = std::move(turns)](engine& e) { return e.commit(held, t); });
   }
   void outbox(shard_id shard, call_id after, std::size_t limit,
               callback<std::vector<call>> done) override {
@@ -112,9 +108,8 @@ class group_store final : public backend {
         });
   }
   void spent(wall_time since, callback<std::vector<spending>> done) override {
-    submit<std::vector<spending>>(false, std::move(done), [since](engine& e) {
-      return e.spent(since);
-    });
+    submit<std::vector<spending>>(
+        false, std::move(done), [since](engine& e) { return e.spent(since); });
   }
   void due(std::vector<shard_id> of, wall_time now, std::size_t limit,
            callback<due_timers> done) override {
@@ -129,9 +124,9 @@ class group_store final : public backend {
   }
   void dead_letters(dead_letter_id after, std::size_t limit,
                     callback<std::vector<dead_letter>> done) override {
-    submit<std::vector<dead_letter>>(
-        false, std::move(done),
-        [=](engine& e) { return e.dead_letters(after, limit); });
+    submit<std::vector<dead_letter>>(false, std::move(done), [=](engine& e) {
+      return e.dead_letters(after, limit);
+    });
   }
   void retry(std::vector<dead_letter_id> which,
              callback<std::vector<entry>> done) override {
@@ -147,9 +142,9 @@ class group_store final : public backend {
   }
   void audience(std::optional<chat_key> after, std::size_t limit,
                 callback<std::vector<member>> done) override {
-    submit<std::vector<member>>(
-        false, std::move(done),
-        [=](engine& e) { return e.audience(after, limit); });
+    submit<std::vector<member>>(false, std::move(done), [=](engine& e) {
+      return e.audience(after, limit);
+    });
   }
   void stats(callback<figures> done) override {
     submit<figures>(false, std::move(done),
@@ -188,15 +183,15 @@ class group_store final : public backend {
   std::condition_variable refused_;  // for the clerk, and for its rest
   std::deque<job_ptr> waiting_;
   std::deque<job_ptr> refusals_;
-  std::size_t unanswered_ = 0;       // jobs taken on and not answered yet
+  std::size_t unanswered_ = 0;  // jobs taken on and not answered yet
   std::size_t unanswered_bytes_ = 0;
   bool writer_waits_ = false;
   bool clerk_busy_ = false;
   bool closing_ = false;
   bool clerk_stops_ = false;
 
-  std::mutex callbacks_;             // one callback at a time
-  std::mutex closed_;                // one closer at a time
+  std::mutex callbacks_;  // one callback at a time
+  std::mutex closed_;     // one closer at a time
   std::thread writer_;
   std::thread clerk_;
 };
@@ -380,8 +375,7 @@ void group_store::close() {
 }  // namespace
 
 std::unique_ptr<backend> make_group_store(std::unique_ptr<engine> engine,
-                                          bool exclusive,
-                                          group_limits limits) {
+                                          bool exclusive, group_limits limits) {
   return std::make_unique<group_store>(std::move(engine), exclusive, limits);
 }
 

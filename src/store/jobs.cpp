@@ -25,7 +25,9 @@ accept_job::accept_job(std::vector<arrival> batch,
       batch_{std::move(batch)},
       done_{std::move(done)} {}
 
-result<> accept_job::run(engine& on) { return run_accepts(on, {this}); }
+result<> accept_job::run(engine& on) {
+  return run_accepts(on, {this});
+}
 
 result<> run_accepts(engine& on, const std::vector<accept_job*>& jobs) {
   std::vector<const arrival*> all;
@@ -36,10 +38,9 @@ result<> run_accepts(engine& on, const std::vector<accept_job*>& jobs) {
   // Stable, so that of two equal ids the one that came first is the fresh one.
   std::vector<std::size_t> order(all.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) {
-                     return all[a]->id < all[b]->id;
-                   });
+  std::stable_sort(
+      order.begin(), order.end(),
+      [&](std::size_t a, std::size_t b) { return all[a]->id < all[b]->id; });
   std::vector<const arrival*> sorted(all.size());
   for (std::size_t i = 0; i < order.size(); ++i)
     sorted[i] = all[order[i]];

@@ -73,8 +73,7 @@ class call_job final : public job {
 /// An `accept`; the accepts of a group run together through `run_accepts`.
 class accept_job final : public job {
  public:
-  accept_job(std::vector<arrival> batch,
-             callback<std::vector<receipt>> done);
+  accept_job(std::vector<arrival> batch, callback<std::vector<receipt>> done);
 
   result<> run(engine& on) override;
   void fail(const error& why) override { answer_.emplace(why); }

@@ -91,11 +91,9 @@ class memory_engine : public engine {
   }
 
   shard_data& of(shard_id s) { return shards_[s.value]; }
-  shard_data& of(const chat_key& key) {
-    return of(shard_of(key, shards()));
-  }
-  entry append(entry_kind type, const chat_key& key, update_id id,
-               wall_time at, payload body);
+  shard_data& of(const chat_key& key) { return of(shard_of(key, shards())); }
+  entry append(entry_kind type, const chat_key& key, update_id id, wall_time at,
+               payload body);
   bool acknowledgeable(shard_data& mine, const turn& t, const outlook& o);
   result<std::vector<bool>> foresee(shard_data& mine,
                                     const std::vector<turn>& turns);

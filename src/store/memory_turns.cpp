@@ -42,17 +42,17 @@ result<std::vector<bool>> memory_engine::foresee(
     auto known = chats_.find(t.key);
     auto& version =
         o.versions
-            .try_emplace(t.key, known == chats_.end()
-                                    ? 0
-                                    : known->second.record.version)
+            .try_emplace(
+                t.key, known == chats_.end() ? 0 : known->second.record.version)
             .first->second;
     if (version != t.version)
       return wrong_version(t, version);
     ++version;
     for (const auto& c : t.calls)
-      if (mine.outbox.contains(c.id.value) || !o.calls.insert(c.id.value).second)
-        return error{errc::corrupt,
-                     "call " + std::to_string(c.id.value) + " is there already"};
+      if (mine.outbox.contains(c.id.value) ||
+          !o.calls.insert(c.id.value).second)
+        return error{errc::corrupt, "call " + std::to_string(c.id.value) +
+                                        " is there already"};
     if (t.fired)
       o.timers[{t.key, t.fired->name}].reset();
     else
@@ -99,7 +99,7 @@ result<std::vector<turn_receipt>> memory_engine::commit(
 
 void memory_engine::acknowledge(shard_data& mine, shard_id shard,
                                 const turn& t) {
-  dead_letter d{{last_dead_ + 1}, shard, {}, t.key, {}, {}, time_.wall(),
+  dead_letter d{{last_dead_ + 1},    shard, {}, t.key, {}, {}, time_.wall(),
                 t.dead.value_or(""), {}};
   if (t.fired) {
     const timer_name name{t.key, t.fired->name};
@@ -193,8 +193,9 @@ result<std::vector<std::optional<entry>>> memory_engine::settle(
     if (s.audience)
       change_audience(*s.audience);
     if (s.dead && s.dead_body) {
-      dead_letter d{{++last_dead_}, held.shard, entry_kind::call, s.from, {},
-                    s.spent_at,     time_.wall(), *s.dead, s.dead_body};
+      dead_letter d{{++last_dead_}, held.shard, entry_kind::call,
+                    s.from,         {},         s.spent_at,
+                    time_.wall(),   *s.dead,    s.dead_body};
       dead_.emplace(last_dead_, std::move(d));
     }
     if (s.event)

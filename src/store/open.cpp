@@ -37,9 +37,8 @@ result<std::unique_ptr<backend>> open(const options& how) {
   if (how.shards == 0 || !how.time)
     return error{errc::bad_input, "a store needs at least one shard"};
   if (url == "memory:")
-    return make_group_store(std::make_unique<memory_engine>(how.shards,
-                                                            *how.time),
-                            true);
+    return make_group_store(
+        std::make_unique<memory_engine>(how.shards, *how.time), true);
   if (url.starts_with(sqlite_scheme))
     return open_embedded(std::string{url.substr(sqlite_scheme.size())}, how);
   // Only the scheme is repeated: the rest may hold a password.

@@ -18,8 +18,8 @@ bool owners::claim(shard_id s, const std::string& node) {
 }
 
 error fenced(const lease& l) {
-  return {errc::fenced, "epoch " + std::to_string(l.term.value) +
-                            " of shard " + std::to_string(l.shard.value) +
+  return {errc::fenced, "epoch " + std::to_string(l.term.value) + " of shard " +
+                            std::to_string(l.shard.value) +
                             " is not held any more"};
 }
 

@@ -14,8 +14,7 @@ errc meaning_of(int code) {
     case SQLITE_NOTADB:
     case SQLITE_CONSTRAINT:
     case SQLITE_MISMATCH:
-    case SQLITE_FORMAT:
-      return errc::corrupt;
+    case SQLITE_FORMAT: return errc::corrupt;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
     case SQLITE_FULL:
@@ -25,12 +24,9 @@ errc meaning_of(int code) {
     case SQLITE_READONLY:
     case SQLITE_PERM:
     case SQLITE_PROTOCOL:
-    case SQLITE_INTERRUPT:
-      return errc::unavailable;
-    case SQLITE_TOOBIG:
-      return errc::too_large;
-    default:
-      return errc::internal;
+    case SQLITE_INTERRUPT: return errc::unavailable;
+    case SQLITE_TOOBIG: return errc::too_large;
+    default: return errc::internal;
   }
 }
 
@@ -44,8 +40,8 @@ error sqlite_error(int code, sqlite3* db, std::string_view doing) {
     if (more != sqlite3_errstr(code))
       text.append(" (").append(more).append(")");
     if (const int system = sqlite3_system_errno(db);
-        system != 0 && ((code & 0xff) == SQLITE_IOERR ||
-                        (code & 0xff) == SQLITE_CANTOPEN))
+        system != 0 &&
+        ((code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN))
       text.append(", errno ").append(std::to_string(system));
   }
   return {meaning_of(code), std::move(text)};
@@ -53,8 +49,8 @@ error sqlite_error(int code, sqlite3* db, std::string_view doing) {
 
 result<sqlite_db> sqlite_db::open(const std::string& uri, int flags) {
   sqlite3* raw = nullptr;
-  const int code = sqlite3_open_v2(uri.c_str(), &raw,
-                                   flags | SQLITE_OPEN_NOMUTEX, nullptr);
+  const int code =
+      sqlite3_open_v2(uri.c_str(), &raw, flags | SQLITE_OPEN_NOMUTEX, nullptr);
   sqlite_db db{raw};
   if (code != SQLITE_OK)
     return sqlite_error(code, raw, "opening the database");
@@ -98,14 +94,11 @@ void sqlite_db::fail(error why) {
 
 int sqlite_value::bind(sqlite3_stmt* to, int place) const {
   switch (type_) {
-    case type::null:
-      return sqlite3_bind_null(to, place);
-    case type::number:
-      return sqlite3_bind_int64(to, place, number_);
+    case type::null: return sqlite3_bind_null(to, place);
+    case type::number: return sqlite3_bind_int64(to, place, number_);
     case type::bytes:
       // A null pointer would bind NULL, not an empty blob.
-      return sqlite3_bind_blob64(to, place,
-                                 bytes_.empty() ? "" : bytes_.data(),
+      return sqlite3_bind_blob64(to, place, bytes_.empty() ? "" : bytes_.data(),
                                  bytes_.size(), SQLITE_STATIC);
   }
   return SQLITE_MISUSE;
@@ -114,14 +107,15 @@ int sqlite_value::bind(sqlite3_stmt* to, int place) const {
 sqlite_statement::sqlite_statement(sqlite_db& db, const char* sql) : db_{db} {
   if (db_.failure())
     return;
-  const int code =
-      sqlite3_prepare_v3(db_.handle(), sql, -1, SQLITE_PREPARE_PERSISTENT,
-                         &stmt_, nullptr);
+  const int code = sqlite3_prepare_v3(
+      db_.handle(), sql, -1, SQLITE_PREPARE_PERSISTENT, &stmt_, nullptr);
   if (code != SQLITE_OK)
     db_.fail(code, sql);
 }
 
-sqlite_statement::~sqlite_statement() { sqlite3_finalize(stmt_); }
+sqlite_statement::~sqlite_statement() {
+  sqlite3_finalize(stmt_);
+}
 
 void sqlite_statement::bind(int place, const sqlite_value& v) {
   if (const int code = v.bind(stmt_, place); code != SQLITE_OK)

@@ -61,9 +61,9 @@ class sqlite_db {
 class sqlite_value {
  public:
   sqlite_value(std::nullptr_t) {}  // NOLINT: a list of values reads as such
-  sqlite_value(std::int64_t n) : type_{type::number}, number_{n} {}  // NOLINT
+  sqlite_value(std::int64_t n) : type_{type::number}, number_{n} {}    // NOLINT
   sqlite_value(std::string_view b) : type_{type::bytes}, bytes_{b} {}  // NOLINT
-  sqlite_value(const std::string& b)  // NOLINT
+  sqlite_value(const std::string& b)                                   // NOLINT
       : sqlite_value{std::string_view{b}} {}
   sqlite_value(const std::optional<std::string>& b) {  // NOLINT
     if (b)

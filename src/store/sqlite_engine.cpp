@@ -14,9 +14,9 @@ namespace troupe::store {
 namespace {
 
 constexpr std::size_t tails_per_cell = 64;
-constexpr std::size_t kept_blocks = 256;   // 140 KB
-constexpr int checkpoint_pages = 2000;     // 8 MiB of log
-constexpr std::int64_t sweep_step = 256;   // rows looked at
+constexpr std::size_t kept_blocks = 256;  // 140 KB
+constexpr int checkpoint_pages = 2000;    // 8 MiB of log
+constexpr std::int64_t sweep_step = 256;  // rows looked at
 // No store gets there honestly: 2,000 years at 2,000 updates/s.
 constexpr std::uint64_t sane_count = std::uint64_t{1} << 47;
 constexpr std::int64_t sane_term = std::int64_t{1} << 30;
@@ -226,8 +226,12 @@ result<> sqlite_engine::release(const std::vector<lease>& held) {
 result<figures> sqlite_engine::stats() {
   if (auto ok = restore(); !ok)
     return ok.error();
-  figures f{counts_[journal], counts_[outboxed], counts_[timed],
-            counts_[chats],   counts_[died],     0,
+  figures f{counts_[journal],
+            counts_[outboxed],
+            counts_[timed],
+            counts_[chats],
+            counts_[died],
+            0,
             0};
   const auto pages = [](sqlite_statement& s) {
     auto rows = s.query();
@@ -260,9 +264,9 @@ void sqlite_engine::checkpoint() {
   // Done or not, it is tried again after the next group's log only.
   log_pages_ = 0;
   report("checkpoint",
-         code == SQLITE_OK ? std::nullopt
-                           : std::optional{sqlite_error(code, db_.handle(),
-                                                        "checkpoint")});
+         code == SQLITE_OK
+             ? std::nullopt
+             : std::optional{sqlite_error(code, db_.handle(), "checkpoint")});
 }
 
 void sqlite_engine::tidy() {
@@ -340,8 +344,8 @@ void sqlite_engine::sweep_chats(wall_time now) {
       sql_.clear_chat.run(kt(key), key.id);
       continue;
     }
-    counts_[chats] -= static_cast<std::uint64_t>(
-        sql_.drop_chat.run(kt(key), key.id));
+    counts_[chats] -=
+        static_cast<std::uint64_t>(sql_.drop_chat.run(kt(key), key.id));
     dirty_counts_ = true;
   }
   if (auto ok = end(); !ok)
@@ -350,8 +354,7 @@ void sqlite_engine::sweep_chats(wall_time now) {
 
 void sqlite_engine::sweep_spending(wall_time now) {
   const auto before = to_ms(now - spending_window);
-  if (bool any = sql_.old_spending.query(before).next();
-      !any || db_.failure())
+  if (bool any = sql_.old_spending.query(before).next(); !any || db_.failure())
     return;
   if (auto ok = begin(); !ok)
     return db_.fail(ok.error());

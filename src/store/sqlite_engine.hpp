@@ -79,7 +79,8 @@ class sqlite_engine final : public engine {
   };
   enum count : std::size_t { journal, outboxed, timed, chats, died, counts };
 
-  static constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
+  static constexpr std::int64_t never =
+      std::numeric_limits<std::int64_t>::max();
 
   // The end of an operation: `value`, or what failed on the way.
   template <class T>

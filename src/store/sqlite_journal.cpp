@@ -94,8 +94,8 @@ result<std::vector<entry>> sqlite_engine::backlog(shard_id shard, seq_no after,
     return ok.error();
   std::vector<entry> out;
   if (after.value < seq_mask)
-    read_entries(journal_id(shard, after), journal_id(shard, {seq_mask}),
-                 limit, out);
+    read_entries(journal_id(shard, after), journal_id(shard, {seq_mask}), limit,
+                 out);
   return finish(std::move(out));
 }
 

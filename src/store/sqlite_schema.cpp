@@ -61,9 +61,9 @@ CREATE TABLE audience(kt INTEGER NOT NULL, kid INTEGER NOT NULL,
 )sql";
 
 error cannot(const std::string& what, int code) {
-  return {errc::unavailable,
-          what + ": " + std::error_code{code, std::generic_category()}
-                            .message()};
+  return {
+      errc::unavailable,
+      what + ": " + std::error_code{code, std::generic_category()}.message()};
 }
 
 error held(const std::string& path) {
@@ -90,13 +90,12 @@ result<> check_header(const std::string& path) {
       std::memcmp(h.data(), "SQLite format 3", 16) != 0)
     return error{errc::corrupt, path + " is not a database"};
   if (big_endian(&h[68]) != sqlite_application)
-    return error{errc::corrupt,
-                 path + " is a database of another application"};
+    return error{errc::corrupt, path + " is a database of another application"};
   if (const auto format = big_endian(&h[60]); format != sqlite_format)
-    return error{errc::incompatible,
-                 path + " has format " + std::to_string(format) +
-                     "; this build reads format " +
-                     std::to_string(sqlite_format)};
+    return error{errc::incompatible, path + " has format " +
+                                         std::to_string(format) +
+                                         "; this build reads format " +
+                                         std::to_string(sqlite_format)};
   return {};
 }
 
@@ -161,8 +160,8 @@ result<> create(const std::string& path, std::uint16_t shards) {
     ok = cannot("can't create " + path, errno);
   fs::remove(aside, ignored);
   if (!ok)
-    return error{ok.error().code, "can't create " + path + ": " +
-                                      ok.error().context};
+    return error{ok.error().code,
+                 "can't create " + path + ": " + ok.error().context};
   return sync_directory(fs::path{path}.parent_path());
 }
 

@@ -62,8 +62,8 @@ struct sqlite_statements {
       db,
       "UPDATE chats SET expires = 0, mode = x'', memo = x'', state = x'' "
       "WHERE kt = ?1 AND kid = ?2"};
-  sqlite_statement drop_chat{
-      db, "DELETE FROM chats WHERE kt = ?1 AND kid = ?2"};
+  sqlite_statement drop_chat{db,
+                             "DELETE FROM chats WHERE kt = ?1 AND kid = ?2"};
   sqlite_statement chats_after{
       db,
       "SELECT kt, kid, expires FROM chats WHERE (kt, kid) > (?1, ?2) "
@@ -79,11 +79,10 @@ struct sqlite_statements {
       "SELECT id, kt, kid, to_kt, to_kid, flags, at, method, label, target, "
       "body FROM outbox WHERE shard = ?1 AND id > ?2 AND id <= ?3 "
       "ORDER BY id LIMIT ?4"};
-  sqlite_statement drop_call{
-      db, "DELETE FROM outbox WHERE shard = ?1 AND id = ?2"};
+  sqlite_statement drop_call{db,
+                             "DELETE FROM outbox WHERE shard = ?1 AND id = ?2"};
   sqlite_statement mark_call{
-      db,
-      "UPDATE outbox SET flags = flags | ?3 WHERE shard = ?1 AND id = ?2"};
+      db, "UPDATE outbox SET flags = flags | ?3 WHERE shard = ?1 AND id = ?2"};
 
   // timers
   sqlite_statement timers{
@@ -106,10 +105,9 @@ struct sqlite_statements {
       "AND due = ?4"};
   sqlite_statement drop_timer{
       db, "DELETE FROM timers WHERE kt = ?1 AND kid = ?2 AND name = ?3"};
-  sqlite_statement move_timer{
-      db,
-      "UPDATE timers SET due = ?4, body = ?5 "
-      "WHERE kt = ?1 AND kid = ?2 AND name = ?3"};
+  sqlite_statement move_timer{db,
+                              "UPDATE timers SET due = ?4, body = ?5 "
+                              "WHERE kt = ?1 AND kid = ?2 AND name = ?3"};
   sqlite_statement put_timer{
       db, "INSERT INTO timers VALUES(?1, ?2, ?3, ?4, ?5, ?6)"};
 
@@ -121,8 +119,8 @@ struct sqlite_statements {
   sqlite_statement spending{
       db,
       "SELECT at, kt, kid, messages FROM spending WHERE at >= ?1 ORDER BY at"};
-  sqlite_statement old_spending{
-      db, "SELECT 1 FROM spending WHERE at < ?1 LIMIT 1"};
+  sqlite_statement old_spending{db,
+                                "SELECT 1 FROM spending WHERE at < ?1 LIMIT 1"};
   sqlite_statement drop_spending{db, "DELETE FROM spending WHERE at < ?1"};
 
   // dead letters

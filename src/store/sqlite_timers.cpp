@@ -33,9 +33,8 @@ result<backend::due_timers> sqlite_engine::due(
       auto rows = sql_.due.query(std::int64_t{s.value}, now_ms,
                                  as_limit(limit < never ? limit + 1 : limit));
       while (rows.next()) {
-        found.push_back({key_of(rows.integer(0), rows.integer(1)),
-                         rows.text(2), from_ms(rows.integer(3)),
-                         rows.text(4)});
+        found.push_back({key_of(rows.integer(0), rows.integer(1)), rows.text(2),
+                         from_ms(rows.integer(3)), rows.text(4)});
         earliest = std::min(earliest, rows.integer(3));
       }
       known = earliest;
@@ -86,10 +85,8 @@ result<std::vector<member>> sqlite_engine::audience(
                                  after ? after->id : 0, as_limit(limit));
   while (rows.next())
     out.push_back({key_of(rows.integer(0), rows.integer(1)),
-                   static_cast<audience_status>(rows.integer(2)),
-                   rows.text(3),
-                   from_ms(rows.integer(4)),
-                   from_ms(rows.integer(5))});
+                   static_cast<audience_status>(rows.integer(2)), rows.text(3),
+                   from_ms(rows.integer(4)), from_ms(rows.integer(5))});
   return finish(std::move(out));
 }
 

@@ -26,8 +26,8 @@ sqlite_value or_null(const std::optional<std::int64_t>& n) {
 }
 
 error bad_labels(const chat_key& key) {
-  return {errc::corrupt, "the labels of chat " + to_string(key) +
-                             " make no sense"};
+  return {errc::corrupt,
+          "the labels of chat " + to_string(key) + " make no sense"};
 }
 
 }  // namespace
@@ -102,8 +102,7 @@ result<> sqlite_engine::put_record(const turn& t) {
     counts_[chats] += static_cast<std::uint64_t>(changed);
   } else {
     changed = sql_.next_chat.run(kt(t.key), t.key.id, or_null(expires), t.mode,
-                                 t.memo, labels, t.state,
-                                 as_column(t.version));
+                                 t.memo, labels, t.state, as_column(t.version));
   }
   if (db_.failure())
     return failed();
@@ -218,8 +217,8 @@ void sqlite_engine::put_timers(const turn& t, shard_id shard) {
       next.reset();
       continue;
     }
-    sql_.put_timer.run(kt(t.key), t.key.id, s.name,
-                       std::int64_t{shard.value}, due, s.body);
+    sql_.put_timer.run(kt(t.key), t.key.id, s.name, std::int64_t{shard.value},
+                       due, s.body);
     ++counts_[timed];
     if (next && due < *next)
       next = due;
@@ -238,8 +237,8 @@ result<std::vector<call>> sqlite_engine::read_calls(shard_id shard,
                                                     std::int64_t last,
                                                     std::size_t limit,
                                                     std::vector<call> into) {
-  auto rows = sql_.calls.query(std::int64_t{shard.value}, after, last,
-                               as_limit(limit));
+  auto rows =
+      sql_.calls.query(std::int64_t{shard.value}, after, last, as_limit(limit));
   while (rows.next()) {
     const auto flags = rows.integer(5);
     call c{{static_cast<std::uint64_t>(rows.integer(0))},

@@ -10,8 +10,8 @@
 #include "core/clock.hpp"
 #include "core/ids.hpp"
 
-/// The store contract. This page is its manual; `tests/store/contract_*` are its
-/// proof, and every backend passes them.
+/// The store contract. This page is its manual; `tests/store/contract_*` are
+/// its proof, and every backend passes them.
 ///
 /// **Threads**: every call may come from any thread. Callbacks run on a thread
 /// of the store, one at a time per store; they must not block or throw, and
@@ -56,15 +56,15 @@ constexpr auto dedup_window = std::chrono::hours{25};
 struct arrival {
   update_id id;
   chat_key key;
-  payload body;       ///< the update's JSON, byte for byte
-  wall_time at;       ///< when we received it
+  payload body;  ///< the update's JSON, byte for byte
+  wall_time at;  ///< when we received it
 };
 
 /// What became of one arrival.
 struct receipt {
   bool fresh = false;  ///< false: seen before within the window, not appended
   shard_id shard;
-  seq_no seq;          ///< its place in the shard's journal; 0 if not fresh
+  seq_no seq;  ///< its place in the shard's journal; 0 if not fresh
 };
 
 // -- journal ------------------------------------------------------------------
@@ -83,7 +83,7 @@ struct entry {
   seq_no seq;
   entry_kind type = entry_kind::update;
   chat_key key;
-  update_id id;          ///< of the update; 0 otherwise
+  update_id id;  ///< of the update; 0 otherwise
   wall_time accepted_at;
   payload body;
 };
@@ -93,8 +93,8 @@ struct entry {
 /// Proof of ownership that every owner's write carries.
 struct lease {
   shard_id shard;
-  epoch term;      ///< grows by one at every claim
-  seq_no tail;     ///< last sequence appended when the answer was made
+  epoch term;   ///< grows by one at every claim
+  seq_no tail;  ///< last sequence appended when the answer was made
 };
 
 // -- chat records -------------------------------------------------------------
@@ -127,18 +127,18 @@ enum class call_policy : std::uint8_t {
 
 /// One committed Bot API call.
 struct call {
-  call_id id;               ///< allocated by the owner, ascending
-  chat_key from;            ///< whose turn committed it
-  chat_key to;              ///< the chat it goes to: its lane
-  std::string method;       ///< e.g. "sendMessage"
-  payload body;             ///< its parameters, a JSON object
-  std::string label;        ///< empty: no label
-  std::string target;       ///< edits: the label whose message they edit
+  call_id id;          ///< allocated by the owner, ascending
+  chat_key from;       ///< whose turn committed it
+  chat_key to;         ///< the chat it goes to: its lane
+  std::string method;  ///< e.g. "sendMessage"
+  payload body;        ///< its parameters, a JSON object
+  std::string label;   ///< empty: no label
+  std::string target;  ///< edits: the label whose message they edit
   call_policy policy = call_policy::resend;
-  bool reply = false;       ///< answers an update of `to` itself
-  bool bulk = false;        ///< a campaign's; goes under interactive calls
-  bool attempted = false;   ///< `at_most_once` only: an attempt was recorded
-  wall_time at;             ///< when the event of its turn was accepted
+  bool reply = false;      ///< answers an update of `to` itself
+  bool bulk = false;       ///< a campaign's; goes under interactive calls
+  bool attempted = false;  ///< `at_most_once` only: an attempt was recorded
+  wall_time at;            ///< when the event of its turn was accepted
 };
 
 /// A durable timer: one per (chat key, name).
@@ -170,7 +170,7 @@ struct turn {
   std::uint64_t version = 0;  ///< of the record it was turned on
 
   // What it acknowledges: a journal entry, or else a timer.
-  seq_no seq;                 ///< 0: acknowledges `fired`
+  seq_no seq;  ///< 0: acknowledges `fired`
   std::optional<timer> fired;
 
   std::optional<std::string> state;  ///< new state; absent: unchanged
@@ -180,8 +180,8 @@ struct turn {
   /// turn puts a state or a mode; else unchanged.
   std::optional<wall_time> expires;
   std::vector<call> calls;
-  std::vector<timer> set;            ///< replaces timers of the same name
-  std::vector<std::string> cancel;   ///< names of timers to remove, before set
+  std::vector<timer> set;           ///< replaces timers of the same name
+  std::vector<std::string> cancel;  ///< names of timers to remove, before set
   std::vector<notice> notices;
   std::vector<audience_change> audience;
   /// An error: what is acknowledged becomes a dead letter (a fired timer one
@@ -206,23 +206,23 @@ struct turn_receipt {
 // -- settle -------------------------------------------------------------------
 
 enum class call_outcome : std::uint8_t {
-  sent,       ///< Telegram accepted it
-  failed,     ///< Telegram refused it for good
-  unknown,    ///< given up without knowing (at_most_once)
-  collapsed,  ///< an edit that a later edit of the same message replaced
-  attempting, ///< not final: marks an at_most_once call before it leaves
+  sent,        ///< Telegram accepted it
+  failed,      ///< Telegram refused it for good
+  unknown,     ///< given up without knowing (at_most_once)
+  collapsed,   ///< an edit that a later edit of the same message replaced
+  attempting,  ///< not final: marks an at_most_once call before it leaves
 };
 
 struct settlement {
   call_id id;
   call_outcome outcome = call_outcome::sent;
-  chat_key from;             ///< of the call
-  chat_key to;               ///< of the call
-  std::string label;         ///< of the call
+  chat_key from;                ///< of the call
+  chat_key to;                  ///< of the call
+  std::string label;            ///< of the call
   std::int64_t message_id = 0;  ///< what it sent, if a message
-  payload event;             ///< labelled: appended to `from`'s journal
-  wall_time spent_at;        ///< when it was last sent; groups remember it
-  std::uint16_t spent = 0;   ///< messages it counted as; 0: never left
+  payload event;                ///< labelled: appended to `from`'s journal
+  wall_time spent_at;           ///< when it was last sent; groups remember it
+  std::uint16_t spent = 0;      ///< messages it counted as; 0: never left
   std::optional<audience_change> audience;
   /// An error: the call becomes a dead letter of kind `call`, with `dead_body`.
   std::optional<std::string> dead;
@@ -264,13 +264,13 @@ struct member {
 
 /// Depths and sizes, for people.
 struct figures {
-  std::uint64_t journal = 0;       ///< accepted, not acknowledged
-  std::uint64_t outbox = 0;        ///< committed, not settled
+  std::uint64_t journal = 0;  ///< accepted, not acknowledged
+  std::uint64_t outbox = 0;   ///< committed, not settled
   std::uint64_t timers = 0;
   std::uint64_t chats = 0;
   std::uint64_t dead_letters = 0;
-  std::uint64_t bytes = 0;         ///< of the file(s), or estimated
-  std::uint64_t free_bytes = 0;    ///< of those, reusable
+  std::uint64_t bytes = 0;       ///< of the file(s), or estimated
+  std::uint64_t free_bytes = 0;  ///< of those, reusable
 };
 
 // -- the contract -------------------------------------------------------------

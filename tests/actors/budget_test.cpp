@@ -8,7 +8,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
-mono_time at(milliseconds t) { return mono_time{1h} + t; }
+mono_time at(milliseconds t) {
+  return mono_time{1h} + t;
+}
 
 std::vector<budget::claim> claims(const std::vector<budget::grant>& grants) {
   std::vector<budget::claim> out;
@@ -46,12 +48,11 @@ TEST_CASE("G9: interactive calls go before campaigns, which never starve",
       (c >= 1000 ? bulk : interactive)++;
   }
   CHECK(bulk + interactive == 100);
-  CHECK(bulk >= 9);    // never starved
-  CHECK(bulk <= 11);   // and under the replies
+  CHECK(bulk >= 9);   // never starved
+  CHECK(bulk <= 11);  // and under the replies
 }
 
-TEST_CASE("G9: campaigns alone keep to their share of the budget",
-          "[limits]") {
+TEST_CASE("G9: campaigns alone keep to their share of the budget", "[limits]") {
   budget b{30, 20, 0ms};
   for (budget::claim c = 1; c <= 100; ++c)
     b.want(c, 1, true);

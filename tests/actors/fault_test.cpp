@@ -94,7 +94,8 @@ TEST_CASE("G1-G5: whichever store operation fails, the end is the same") {
   }
 }
 
-TEST_CASE("G1: an accept that was done but not answered is turned all the same") {
+TEST_CASE(
+    "G1: an accept that was done but not answered is turned all the same") {
   telegram_double telegram;
   auto broken = std::make_unique<store::faulty>(memory_store(2));
   auto& s = *broken;
@@ -155,7 +156,8 @@ TEST_CASE("G11: overload is pushed back, and passes") {
   CHECK(accepted >= 50);
   CHECK(accepted < 100);
   open.set_value();
-  CHECK(eventually([&] { return telegram.accepted() == std::size_t(accepted); }));
+  CHECK(
+      eventually([&] { return telegram.accepted() == std::size_t(accepted); }));
   CHECK(r.post_and_wait(text_update(1000, 1000, "x")) == 200);
 }
 

@@ -156,7 +156,8 @@ TEST_CASE("G8: nothing leaves before retry_after is over, then in order") {
   CHECK(f.sent() == ids{2});
 }
 
-TEST_CASE("G5: a call without an answer is sent again and again, with backoff") {
+TEST_CASE(
+    "G5: a call without an answer is sent again and again, with backoff") {
   fixture f;
   f.push(f.call(), at(0ms));
   auto now = at(0ms);
@@ -343,8 +344,8 @@ TEST_CASE("waiting edits of one message collapse to the latest") {
   f.push(edit("other", 6), at(0ms));
   f.push(edit("ab", 5), at(0ms));
   f.push(edit("abc", 5), at(0ms));
-  CHECK(f.settled() == ends{{2, call_outcome::collapsed},
-                            {4, call_outcome::collapsed}});
+  CHECK(f.settled() ==
+        ends{{2, call_outcome::collapsed}, {4, call_outcome::collapsed}});
   f.answer({1}, verdict::sent, at(1ms));
   f.answer({3}, verdict::sent, at(2ms));
   auto sends = f.take<lane::send>();

@@ -23,8 +23,8 @@ http::response telegram_error(int code, const std::string& description,
   r.body = R"({"ok":false,"error_code":)" + std::to_string(code) +
            R"(,"description":")" + description + "\"";
   if (retry_after > 0)
-    r.body += R"(,"parameters":{"retry_after":)" +
-              std::to_string(retry_after) + "}";
+    r.body +=
+        R"(,"parameters":{"retry_after":)" + std::to_string(retry_after) + "}";
   r.body += "}";
   return r;
 }
@@ -63,7 +63,8 @@ TEST_CASE("G2: a redelivered update changes nothing") {
   CHECK(r.total("duplicates") == 4);
 }
 
-TEST_CASE("G3: the updates of many chats, posted at once, keep each chat's order") {
+TEST_CASE(
+    "G3: the updates of many chats, posted at once, keep each chat's order") {
   telegram_double telegram;
   rig r{fast(), std::make_shared<counter_bot>(), memory_store(),
         telegram.url()};
@@ -111,7 +112,8 @@ TEST_CASE("the gate: secret, path, method, and what is not an update") {
   CHECK(eventually([&] { return telegram.accepted() == 2; }));
 }
 
-TEST_CASE("G10: a chat whose handler throws ends in dead letters, others go on") {
+TEST_CASE(
+    "G10: a chat whose handler throws ends in dead letters, others go on") {
   telegram_double telegram;
   auto bot = std::make_shared<counter_bot>([](const std::string& text) {
     if (text.starts_with("throw"))
@@ -175,7 +177,8 @@ TEST_CASE("G10: a handler that blocks holds up its own chat only") {
   CHECK(eventually([&] { return telegram.accepted() == 58; }));
 }
 
-TEST_CASE("G4, G5: what was committed before a restart is sent after it, once") {
+TEST_CASE(
+    "G4, G5: what was committed before a restart is sent after it, once") {
   folder dir;
   std::atomic<bool> up{false};
   telegram_double telegram{
@@ -234,14 +237,14 @@ TEST_CASE("G8: after a 429 the chat waits, other chats do not") {
   std::atomic<int> refused{0};
   std::mutex lock;
   mono_time refused_at{};
-  telegram_double telegram{
-      [&](const telegram_double::call& c, int) -> std::optional<http::response> {
-        if (c.chat != 1 || refused.exchange(1) != 0)
-          return std::nullopt;
-        std::lock_guard guard{lock};
-        refused_at = system_clock().mono();
-        return telegram_error(429, "Too Many Requests: retry after 1", 1);
-      }};
+  telegram_double telegram{[&](const telegram_double::call& c,
+                               int) -> std::optional<http::response> {
+    if (c.chat != 1 || refused.exchange(1) != 0)
+      return std::nullopt;
+    std::lock_guard guard{lock};
+    refused_at = system_clock().mono();
+    return telegram_error(429, "Too Many Requests: retry after 1", 1);
+  }};
   rig r{fast(), std::make_shared<counter_bot>(), memory_store(),
         telegram.url()};
   for (int i = 1; i <= 3; ++i)
@@ -349,8 +352,7 @@ TEST_CASE("gauges show the depths of journal and outbox, and readiness") {
         memory_store(), telegram.url()};
   auto shows = [&](const std::string& line) {
     return eventually([&] {
-      return ("\n" + r.metrics()).find("\n" + line + "\n") !=
-             std::string::npos;
+      return ("\n" + r.metrics()).find("\n" + line + "\n") != std::string::npos;
     });
   };
   CHECK(shows("troupe_ready 1"));

@@ -74,7 +74,8 @@ class counter_chat final : public detail::live_chat {
                           const detail::turn_scene& scene) override {
     detail::turn_result r;
     if (what.from != detail::turn_event::source::update) {
-      r.kind = what.from == detail::turn_event::source::timer ? "timer" : "other";
+      r.kind =
+          what.from == detail::turn_event::source::timer ? "timer" : "other";
       if (what.from == detail::turn_event::source::timer)
         say(r, "timer " + what.name);
       return r;
@@ -141,12 +142,12 @@ class telegram_double {
       std::function<std::optional<http::response>(const call&, int nth)>;
 
   explicit telegram_double(script s = {}) : script_{std::move(s)} {
-    server_ = http::server::listen(loop_, {},
-                                   [this](http::request&& r,
-                                          http::responder answer) {
-                                     take(std::move(r), std::move(answer));
-                                   })
-                  .value();
+    server_ =
+        http::server::listen(loop_, {},
+                             [this](http::request&& r, http::responder answer) {
+                               take(std::move(r), std::move(answer));
+                             })
+            .value();
   }
   ~telegram_double() {
     server_->close();
@@ -285,12 +286,11 @@ class rig {
         node_{actors::node::start(std::move(how), std::move(bot), *store_,
                                   loop_, *client_, metrics_)
                   .value()},
-        server_{http::server::listen(serving_, {},
-                                     [this](http::request&& r,
-                                            http::responder answer) {
-                                       node_->webhook(std::move(r),
-                                                      std::move(answer));
-                                     })
+        server_{http::server::listen(
+                    serving_, {},
+                    [this](http::request&& r, http::responder answer) {
+                      node_->webhook(std::move(r), std::move(answer));
+                    })
                     .value()},
         poster_{http::client::make(posting_, poster_origin(server_->port()))
                     .value()} {}

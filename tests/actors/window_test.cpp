@@ -11,7 +11,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
-mono_time at(milliseconds t) { return mono_time{1h} + t; }
+mono_time at(milliseconds t) {
+  return mono_time{1h} + t;
+}
 
 }  // namespace
 

@@ -36,7 +36,8 @@ TEST_CASE("every command is understood") {
   CHECK(parsed({"check"}).what == command::check);
   CHECK(parsed({"check", "--print-config"}).print_config);
   CHECK(parsed({"webhook", "set"}).what == command::webhook_set);
-  const auto set = parsed({"webhook", "set", "https://a.b/c", "--drop-pending"});
+  const auto set =
+      parsed({"webhook", "set", "https://a.b/c", "--drop-pending"});
   CHECK(set.url == "https://a.b/c");
   CHECK(set.drop_pending);
   CHECK(parsed({"webhook", "info"}).what == command::webhook_info);

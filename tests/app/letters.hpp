@@ -40,34 +40,30 @@ inline void make_dead_letters(store::backend& in, int n) {
   std::vector<store::arrival> batch;
   for (int i = 1; i <= n; ++i) {
     const std::int64_t id = 1000 + i;
-    batch.push_back({{id},
-                     chat_key::chat(i),
-                     store::make_payload("{\"update_id\":" +
-                                         std::to_string(id) + "}"),
-                     system_clock().wall()});
+    batch.push_back(
+        {{id},
+         chat_key::chat(i),
+         store::make_payload("{\"update_id\":" + std::to_string(id) + "}"),
+         system_clock().wall()});
   }
   const auto receipts = wait_for<std::vector<store::receipt>>(
       [&](auto done) { in.accept(batch, done); });
   for (std::size_t i = 0; i < receipts.size(); ++i) {
-    const auto leases =
-        wait_for<std::vector<store::lease>>([&](auto done) {
-          in.claim({receipts[i].shard}, "test", milliseconds{60'000}, done);
-        });
+    const auto leases = wait_for<std::vector<store::lease>>([&](auto done) {
+      in.claim({receipts[i].shard}, "test", milliseconds{60'000}, done);
+    });
     REQUIRE(leases.size() == 1);
     store::turn one;
     one.key = batch[i].key;
     one.seq = receipts[i].seq;
     one.dead = "handler threw: no price";
-    const auto got =
-        wait_for<std::vector<store::turn_receipt>>([&](auto done) {
-          in.commit(leases.front(), {one}, done);
-        });
+    const auto got = wait_for<std::vector<store::turn_receipt>>(
+        [&](auto done) { in.commit(leases.front(), {one}, done); });
     REQUIRE(got.size() == 1);
     REQUIRE(got.front().outcome == store::turn_receipt::status::committed);
     std::promise<bool> released;
-    in.release(leases, [&](result<> done) {
-      released.set_value(done.has_value());
-    });
+    in.release(leases,
+               [&](result<> done) { released.set_value(done.has_value()); });
     REQUIRE(released.get_future().get());
   }
 }

@@ -40,7 +40,8 @@ class captured_log {
 
  private:
   void give_back() {
-    if (before_ < 0) return;
+    if (before_ < 0)
+      return;
     std::fflush(stderr);
     ::dup2(before_, 2);
     ::close(before_);
@@ -128,8 +129,9 @@ TEST_CASE("dead letters are dropped and retried without a running node") {
   CHECK(retried.out == "3 retried\n");
   CHECK(letters_in(folder) == 0);
   const auto store = open_store("sqlite:" + (folder / "bot.db"));
-  CHECK(wait_for<store::figures>([&](auto done) { store->stats(done); })
-            .journal == 3);
+  CHECK(wait_for<store::figures>([&](auto done) {
+          store->stats(done);
+        }).journal == 3);
 }
 
 TEST_CASE("dead letters need no token, and never create a store") {
@@ -175,8 +177,7 @@ TEST_CASE("a port in use stops the start with 1 and names the key") {
   const temporary_folder folder;
   fake_telegram telegram;
   auto env = bot_in(folder);
-  env["TROUPE_WEBHOOK_LISTEN"] =
-      "127.0.0.1:" + std::to_string(telegram.port());
+  env["TROUPE_WEBHOOK_LISTEN"] = "127.0.0.1:" + std::to_string(telegram.port());
   const auto webhook = run_bot({}, env);
   CHECK(webhook.code == 1);
   CHECK(has(webhook.err, "webhook.listen 127.0.0.1:"));
@@ -313,11 +314,12 @@ TEST_CASE("the webhook's secret is derived where we register it ourselves") {
 
 TEST_CASE("every setting reaches the part it is for") {
   sources from;
-  from.flags = {{"limits.replies", "uncounted"}, {"turn.backoff_ms", "7"},
-                {"chat.idle_seconds", "9"},      {"bot.mode", "polling"},
-                {"polling.timeout_seconds", "8"}, {"node.name", "n1"},
-                {"store.synchronous", "normal"}, {"store.shards", "16"},
-                {"send.timeout_ms", "15000"},    {"webhook.max_body", "600000"}};
+  from.flags = {
+      {"limits.replies", "uncounted"},  {"turn.backoff_ms", "7"},
+      {"chat.idle_seconds", "9"},       {"bot.mode", "polling"},
+      {"polling.timeout_seconds", "8"}, {"node.name", "n1"},
+      {"store.synchronous", "normal"},  {"store.shards", "16"},
+      {"send.timeout_ms", "15000"},     {"webhook.max_body", "600000"}};
   const auto got = load_settings(from);
   REQUIRE(got.has_value());
   const auto node = node_options_of(got->values, "shopbot");
@@ -362,10 +364,11 @@ TEST_CASE("G12: no secret in any output of a failing start or command") {
   // A server that repeats what it should not.
   telegram.answer("getMe", 401,
                   "{\"ok\":false,\"error_code\":401,\"description\":"
-                  "\"Unauthorized: bot" + token + "\"}");
+                  "\"Unauthorized: bot" +
+                      token + "\"}");
   telegram.answer("getWebhookInfo", 200,
                   "{\"ok\":true,\"result\":{\"url\":\"https://a.b/" + token +
-                  "\",\"last_error_message\":\"no " + token + "\"}}");
+                      "\",\"last_error_message\":\"no " + token + "\"}}");
   captured_log log{folder / "log"};
   std::string all;
   for (const std::string& root :
@@ -373,10 +376,15 @@ TEST_CASE("G12: no secret in any output of a failing start or command") {
     auto env = bot_in(folder);
     env["TROUPE_BOT_API_ROOT"] = root;
     env["TROUPE_LOG_LEVEL"] = "debug";
-    for (const auto& args : std::vector<std::vector<std::string>>{
-             {"check"}, {"check", "--json"}, {"webhook", "info"},
-             {"webhook", "info", "--json"}, {"webhook", "set", "https://a"},
-             {"webhook", "delete"}, {"dead-letters", "list"}, {"stats"}}) {
+    for (const auto& args :
+         std::vector<std::vector<std::string>>{{"check"},
+                                               {"check", "--json"},
+                                               {"webhook", "info"},
+                                               {"webhook", "info", "--json"},
+                                               {"webhook", "set", "https://a"},
+                                               {"webhook", "delete"},
+                                               {"dead-letters", "list"},
+                                               {"stats"}}) {
       const auto how = run_bot(args, env);
       all += how.out + how.err;
     }

@@ -48,8 +48,8 @@ class counting_chat final : public detail::live_chat {
     out.wanted.state = std::to_string(count_);
     detail::wanted_call call;
     call.method = "sendMessage";
-    call.body = "{\"chat_id\":" + std::to_string(id_) + ",\"text\":\"n=" +
-                std::to_string(count_) + "\"}";
+    call.body = "{\"chat_id\":" + std::to_string(id_) +
+                ",\"text\":\"n=" + std::to_string(count_) + "\"}";
     call.reply = true;
     out.wanted.calls.push_back(std::move(call));
     return out;
@@ -80,9 +80,8 @@ class hand final : public stop_source {
   explicit hand(std::shared_ptr<state> s) : s_{std::move(s)} {}
   news wait(milliseconds at_most) override {
     std::unique_lock lock{s_->mutex};
-    s_->changed.wait_for(lock, at_most, [this] {
-      return s_->signals > 0 || s_->interrupted;
-    });
+    s_->changed.wait_for(lock, at_most,
+                         [this] { return s_->signals > 0 || s_->interrupted; });
     if (s_->signals > 0) {
       --s_->signals;
       return news::signal;
@@ -105,7 +104,8 @@ class hand final : public stop_source {
 bool eventually(const std::function<bool()>& condition) {
   const auto until = std::chrono::steady_clock::now() + 60s;
   while (!condition()) {
-    if (std::chrono::steady_clock::now() > until) return false;
+    if (std::chrono::steady_clock::now() > until)
+      return false;
     std::this_thread::sleep_for(10ms);
   }
   return true;
@@ -123,20 +123,19 @@ std::uint16_t free_port() {
 class running_bot {
  public:
   explicit running_bot(std::map<std::string, std::string> environment)
-      : environment_{std::move(environment)},
-        thread_{[this] {
+      : environment_{std::move(environment)}, thread_{[this] {
           std::ostringstream out;
           std::ostringstream err;
           surroundings around{"shopbot", {"run"}, environment_, out, err};
           around.stop = [this]() -> result<std::unique_ptr<stop_source>> {
-            return std::unique_ptr<stop_source>{
-                std::make_unique<hand>(state_)};
+            return std::unique_ptr<stop_source>{std::make_unique<hand>(state_)};
           };
           code_ = run_program(around, std::make_shared<counting_bot>());
           err_ = err.str();
         }} {}
   ~running_bot() {
-    if (thread_.joinable()) stop();
+    if (thread_.joinable())
+      stop();
   }
   /// Signals, and gives the exit code.
   int stop() {
@@ -203,8 +202,8 @@ struct stage {
     what.headers.add("X-Telegram-Bot-Api-Secret-Token", secret);
     what.body = "{\"update_id\":" + std::to_string(id) +
                 ",\"message\":{\"message_id\":1,\"date\":1,\"chat\":{\"id\":" +
-                std::to_string(chat) +
-                ",\"type\":\"private\"},\"text\":\"" + text + "\"}}";
+                std::to_string(chat) + ",\"type\":\"private\"},\"text\":\"" +
+                text + "\"}}";
     return ask(webhook, what);
   }
 

@@ -18,18 +18,20 @@ const std::string good_token = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw";
 
 /// A value for the key that is not its default and fits all other defaults.
 std::string sample(const key_spec& key) {
-  if (key.name == "webhook.path") return "/updates";
-  if (key.name == "turn.threads") return "8";
-  if (key.name == "limits.bulk_per_second") return "7";
+  if (key.name == "webhook.path")
+    return "/updates";
+  if (key.name == "turn.threads")
+    return "8";
+  if (key.name == "limits.bulk_per_second")
+    return "7";
   switch (key.form) {
     case shape::text: return "all";
     case shape::path: return "some.pem";
     case shape::address: return "127.0.0.1:1234";
     case shape::url: return "http://127.0.0.1:8081";
     case shape::integer:
-      return std::to_string(std::to_string(key.most) == key.fallback
-                                ? key.least
-                                : key.most);
+      return std::to_string(
+          std::to_string(key.most) == key.fallback ? key.least : key.most);
     case shape::choice: break;
   }
   return std::string{key.choices[0] == key.fallback ? key.choices[1]
@@ -55,7 +57,8 @@ std::vector<const key_spec*> plain_keys() {
   std::vector<const key_spec*> out;
   for (const key_spec& key : keys()) {
     const bool twin = key.name.ends_with("_file");
-    if (!key.secret && !twin) out.push_back(&key);
+    if (!key.secret && !twin)
+      out.push_back(&key);
   }
   return out;
 }
@@ -63,8 +66,10 @@ std::vector<const key_spec*> plain_keys() {
 /// What a key needs beside it.
 sources beside(const key_spec& key) {
   sources out;
-  if (key.name == "webhook.certificate") out.flags["webhook.key"] = "k.pem";
-  if (key.name == "webhook.key") out.flags["webhook.certificate"] = "c.pem";
+  if (key.name == "webhook.certificate")
+    out.flags["webhook.key"] = "k.pem";
+  if (key.name == "webhook.key")
+    out.flags["webhook.certificate"] = "c.pem";
   return out;
 }
 
@@ -214,8 +219,8 @@ TEST_CASE("a wrong type or a value out of range names what would be right") {
   flag.flags["polling.timeout_seconds"] = "51";
   CHECK(complaint(flag) ==
         "--polling-timeout-seconds: 51 is out of range: integer, 1 to 50");
-  for (const char* text : {"", " 1", "1 ", "0x10", "1e3", "-1",
-                           "99999999999999999999"}) {
+  for (const char* text :
+       {"", " 1", "1 ", "0x10", "1e3", "-1", "99999999999999999999"}) {
     INFO(text);
     sources bad;
     bad.flags["limits.margin_ms"] = text;
@@ -240,8 +245,10 @@ TEST_CASE("a file that is no TOML or can't be read stops the start") {
 }
 
 TEST_CASE("an unknown TROUPE_ variable is a warning with the nearest name") {
-  const auto got = load_settings(with_environment(
-      {{"TROUPE_BOT_MODUS", "polling"}, {"TROUPE_CONFIG", "x"}, {"HOME", "/"}}));
+  const auto got =
+      load_settings(with_environment({{"TROUPE_BOT_MODUS", "polling"},
+                                      {"TROUPE_CONFIG", "x"},
+                                      {"HOME", "/"}}));
   REQUIRE(got.has_value());
   REQUIRE(got->warnings.size() == 1);
   CHECK(got->warnings.front() ==
@@ -296,7 +303,7 @@ TEST_CASE("a secret that is given twice, empty or unreadable stops the start") {
 }
 
 TEST_CASE("G12: a secret in the configuration file is refused, unrepeated") {
-  for (const char* key : {"token = \"" }) {
+  for (const char* key : {"token = \""}) {
     const std::string text =
         complaint_about_file("[bot]\n" + (key + good_token) + "\"\n");
     CHECK(has(text, "t.toml:2: bot.token: a secret does not belong"));
@@ -335,25 +342,25 @@ TEST_CASE("a token or a secret of the wrong form stops the start") {
   CHECK(has(complaint(with_environment({{"TROUPE_STATS_TOKEN", "short"}})),
             "stats.token: must have"));
   // Another server may take what Telegram does not, but never a path.
-  CHECK(load_settings(with_environment({{"TROUPE_BOT_TOKEN", "1:test"},
-                                        {"TROUPE_BOT_API_ROOT",
-                                         "http://127.0.0.1:8081"}}))
+  CHECK(load_settings(with_environment(
+                          {{"TROUPE_BOT_TOKEN", "1:test"},
+                           {"TROUPE_BOT_API_ROOT", "http://127.0.0.1:8081"}}))
             .has_value());
-  CHECK(has(complaint(with_environment({{"TROUPE_BOT_TOKEN", "1:te/st"},
-                                        {"TROUPE_BOT_API_ROOT",
-                                         "http://127.0.0.1:8081"}})),
+  CHECK(has(complaint(with_environment(
+                {{"TROUPE_BOT_TOKEN", "1:te/st"},
+                 {"TROUPE_BOT_API_ROOT", "http://127.0.0.1:8081"}})),
             "bot.token: must be made of"));
 }
 
 TEST_CASE("stats beyond loopback need a token of their own") {
   CHECK(has(complaint(with_environment({{"TROUPE_STATS_LISTEN", ":9464"}})),
             "stats.token must be set"));
-  CHECK(load_settings(with_environment(
-                          {{"TROUPE_STATS_LISTEN", ":9464"},
-                           {"TROUPE_STATS_TOKEN", "0123456789abcdef"}}))
+  CHECK(load_settings(
+            with_environment({{"TROUPE_STATS_LISTEN", ":9464"},
+                              {"TROUPE_STATS_TOKEN", "0123456789abcdef"}}))
             .has_value());
-  for (const char* at : {"127.0.0.1:1", "127.9.9.9:1", "[::1]:1",
-                         "localhost:1"}) {
+  for (const char* at :
+       {"127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1"}) {
     INFO(at);
     CHECK(load_settings(with_environment({{"TROUPE_STATS_LISTEN", at}}))
               .has_value());

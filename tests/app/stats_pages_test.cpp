@@ -29,7 +29,8 @@ class fake_node final : public node_view {
     }
   }
   void chat_stats(chat_key key, callback<std::string> done) override {
-    if (key == chat_key::chat(-1001)) return done("{\"chat\":\"-1001\"}");
+    if (key == chat_key::chat(-1001))
+      return done("{\"chat\":\"-1001\"}");
     done(error{errc::not_found, "no such chat"});
   }
   void retry(std::vector<dead_letter_id> which,
@@ -70,7 +71,8 @@ struct desk {
     auto coming = slot->get_future();
     pages->take(what, [slot](http::response page) { slot->set_value(page); });
     if (node->silent) {
-      for (auto& fn : timers) fn();
+      for (auto& fn : timers)
+        fn();
     }
     REQUIRE(coming.wait_for(std::chrono::seconds{60}) ==
             std::future_status::ready);
@@ -100,7 +102,8 @@ json::object object(const http::response& page) {
 
 }  // namespace
 
-TEST_CASE("a node is ready from its start to its drain, while its store works") {
+TEST_CASE(
+    "a node is ready from its start to its drain, while its store works") {
   desk d;
   CHECK(d.get("/healthz").status == 200);
   CHECK(d.get("/readyz").status == 503);
@@ -203,8 +206,8 @@ TEST_CASE("dead letters are listed in pages and shown whole") {
   CHECK(all.at("next").is_null());
   const json::object first = object(d.admin("GET", "?limit=2"));
   REQUIRE(first.at("dead_letters").get_array().size() == 2);
-  const json::object second = object(
-      d.admin("GET", "?after=" + json::serialize(first.at("next"))));
+  const json::object second =
+      object(d.admin("GET", "?after=" + json::serialize(first.at("next"))));
   REQUIRE(second.at("dead_letters").get_array().size() == 1);
 
   const json::object one = all.at("dead_letters").get_array()[0].get_object();
@@ -260,7 +263,8 @@ TEST_CASE("an action that says not clearly what it wants does nothing") {
     CHECK(d.admin("POST", "/drop", body).status == 400);
   }
   std::string many = "{\"ids\":[1";
-  for (int i = 0; i < 1000; ++i) many += ",1";
+  for (int i = 0; i < 1000; ++i)
+    many += ",1";
   CHECK(d.admin("POST", "/drop", many + "]}").status == 413);
   CHECK(letter_ids(*d.store).size() == 1);
 }

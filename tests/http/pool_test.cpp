@@ -175,9 +175,7 @@ TEST_CASE("whatever happens, no call is lost and no limit broken") {
     for (int step = 0; step < 400; ++step) {
       switch (random() % 6) {
         case 0:
-        case 1:
-          p.submit(++submitted, later);
-          break;
+        case 1: p.submit(++submitted, later); break;
         case 2:
           if (opening == 0)
             break;

@@ -76,8 +76,8 @@ TEST_CASE("any int64 can be an update id, also lower ones", "[contract]") {
   const auto key = chat_key::chat(9);
   using edge = std::numeric_limits<std::int64_t>;
   const std::vector<std::int64_t> ids{
-      2'000'000'000, 5, 4095, 4096, 0, -1, -4096, -4097, edge::max(),
-      edge::min()};
+      2'000'000'000, 5,     4095,        4096,       0, -1,
+      -4096,         -4097, edge::max(), edge::min()};
   for (auto id : ids)
     accept_one(s, id, key);
   fixture.reopen();

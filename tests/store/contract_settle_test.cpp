@@ -57,8 +57,9 @@ TEST_CASE("the outbox comes in id order, from a place, up to a limit",
   CHECK(some[0].id == make_call_id({7}, 3));
   CHECK(some[2].id == make_call_id({7}, 5));
   CHECK(s.outbox(held.shard, {~0ULL}).value().empty());
-  auto named = s.calls(held.shard, {make_call_id({7}, 8), {1},
-                                    make_call_id({7}, 1)}).value();
+  auto named =
+      s.calls(held.shard, {make_call_id({7}, 8), {1}, make_call_id({7}, 1)})
+          .value();
   REQUIRE(named.size() == 2);
   CHECK(named[0].id == make_call_id({7}, 1));
 }
@@ -175,10 +176,11 @@ TEST_CASE("a refusal can end a member's standing", "[contract]") {
 TEST_CASE("a settlement of another shard's call is refused", "[contract]") {
   TROUPE_EACH_STORE();
   const auto held = commit_calls(s, {});
-  const auto far = key_in({static_cast<std::uint16_t>(
-      (held.shard.value + 1) % shard_count)});
+  const auto far = key_in(
+      {static_cast<std::uint16_t>((held.shard.value + 1) % shard_count)});
   CHECK(s.settle(held, {settled(call_of(far, {1}), call_outcome::sent)})
-            .error().code == errc::bad_input);
+            .error()
+            .code == errc::bad_input);
 }
 
 TEST_CASE("a closed store cancels, and closing twice is fine", "[contract]") {
@@ -255,20 +257,22 @@ TEST_CASE("four threads accept, commit and settle without loss (G1)",
       for (int n = 0; n < each; ++n) {
         std::promise<bool> done;
         const auto id = call_id{static_cast<std::uint64_t>(n) + 1};
-        s->accept({arriving(i * 100'000 + n, mine)},
-                  [&](result<std::vector<receipt>> r) {
-          auto t = turn_of(mine, static_cast<std::uint64_t>(n),
-                           r ? r->at(0).seq : seq_no{});
-          t.calls = {call_of(mine, id)};
-          s->commit(held, {t}, [&](result<std::vector<turn_receipt>> c) {
-            const bool fine =
-                c && c->at(0).outcome == turn_receipt::status::committed;
-            s->settle(held, {settled(call_of(mine, id), call_outcome::sent)},
-                      [&, fine](result<std::vector<std::optional<entry>>> e) {
-                        done.set_value(fine && e);
-                      });
-          });
-        });
+        s->accept(
+            {arriving(i * 100'000 + n, mine)},
+            [&](result<std::vector<receipt>> r) {
+              auto t = turn_of(mine, static_cast<std::uint64_t>(n),
+                               r ? r->at(0).seq : seq_no{});
+              t.calls = {call_of(mine, id)};
+              s->commit(held, {t}, [&](result<std::vector<turn_receipt>> c) {
+                const bool fine =
+                    c && c->at(0).outcome == turn_receipt::status::committed;
+                s->settle(
+                    held, {settled(call_of(mine, id), call_outcome::sent)},
+                    [&, fine](result<std::vector<std::optional<entry>>> e) {
+                      done.set_value(fine && e);
+                    });
+              });
+            });
         if (done.get_future().get())
           ++good;
       }

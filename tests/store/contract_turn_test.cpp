@@ -161,8 +161,8 @@ TEST_CASE("a stale owner's writes are fenced and do nothing (G6)",
   const auto held = s.claim_one(shard_of_key(key));
   auto next = turn_of(key, 1, accept_one(s, 2, key));
   CHECK(s.commit(old, {next}).error().code == errc::fenced);
-  CHECK(s.settle(old, {settled(t.calls[0], call_outcome::sent)})
-            .error().code == errc::fenced);
+  CHECK(s.settle(old, {settled(t.calls[0], call_outcome::sent)}).error().code ==
+        errc::fenced);
   CHECK(s.load_one(key).version == 1);
   CHECK(s.outbox(held.shard).value().size() == 1);
   CHECK(commit_one(s, held, next).outcome == committed);
@@ -193,10 +193,9 @@ TEST_CASE("a turn of a wrong shard, chat or kind is refused", "[contract]") {
   const auto seq = accept_one(s, 1, key);
   CHECK(s.commit(held, {turn_of(neighbour, 0, seq)}).error().code ==
         errc::corrupt);
-  const auto far = key_in({static_cast<std::uint16_t>(
-      (held.shard.value + 1) % shard_count)});
-  CHECK(s.commit(held, {turn_of(far, 0, seq)}).error().code ==
-        errc::bad_input);
+  const auto far = key_in(
+      {static_cast<std::uint16_t>((held.shard.value + 1) % shard_count)});
+  CHECK(s.commit(held, {turn_of(far, 0, seq)}).error().code == errc::bad_input);
   CHECK(s.commit(held, {turn_of(key, 0, {})}).error().code == errc::bad_input);
   auto t = turn_of(key, 0, seq);
   t.set = {{neighbour, "x", fixture.time.wall(), ""}};
@@ -262,7 +261,8 @@ TEST_CASE("timers of many shards come earliest first", "[contract]") {
   auto some = s.due(all, now + milliseconds{1000}, 3).value();
   REQUIRE(some.due.size() == 3);
   CHECK(some.due[0].due == now + milliseconds{100 - shard_count + 1});
-  CHECK((some.due[0].due < some.due[1].due && some.due[1].due < some.due[2].due));
+  CHECK(
+      (some.due[0].due < some.due[1].due && some.due[1].due < some.due[2].due));
   CHECK(some.next == some.due[2].due + milliseconds{1});
 }
 
@@ -383,8 +383,7 @@ TEST_CASE("a timer that failed for good becomes a dead letter too",
   CHECK(commit_one(s, held, turn_of(key, 2, back[0].seq)).outcome == committed);
 }
 
-TEST_CASE("the audience remembers the first and the last sight",
-          "[contract]") {
+TEST_CASE("the audience remembers the first and the last sight", "[contract]") {
   TROUPE_EACH_STORE();
   const auto held = s.claim_one(shard_of_key(key));
   const auto first = fixture.time.wall();

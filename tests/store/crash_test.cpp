@@ -81,7 +81,7 @@ void note(promised& p, const std::string& text) {
     if (line.size() < 3 || line[1] != ' ')
       continue;  // Catch2's own words
     const auto n = std::strtoull(line.c_str() + 2, nullptr, 10);
-    auto& what = line[0] == 'a' ? p.accepted
+    auto& what = line[0] == 'a'   ? p.accepted
                  : line[0] == 'c' ? p.committed
                                   : p.ready;
     what = std::max<std::uint64_t>(what, n);
@@ -210,7 +210,9 @@ TEST_CASE("after kill -9 everything answered is there, gapless (G1, G2, G4)") {
     CHECK(s.stats().outbox == record.version);
     for (std::uint64_t id = 1; id <= held.tail.value; id += 7)
       CHECK_FALSE(s.accept({arriving(static_cast<std::int64_t>(id), key)})
-                      .value().at(0).fresh);
+                      .value()
+                      .at(0)
+                      .fresh);
   }
 }
 

@@ -62,9 +62,11 @@ TEST_CASE("a full disk is unavailable, loses nothing, and may recover (G1)") {
       CHECK(good > 10);
       // It goes on saying so, and reading works.
       CHECK(s.accept({arriving(id, key, std::string(20'000, 'u'))})
-                .error().code == errc::unavailable);
-      CHECK(s.commit(held, {turn_of(key, 0, {good + 1})}).value().at(0)
-                .outcome == turn_receipt::status::stale);
+                .error()
+                .code == errc::unavailable);
+      CHECK(
+          s.commit(held, {turn_of(key, 0, {good + 1})}).value().at(0).outcome ==
+          turn_receipt::status::stale);
       CHECK(s.stats().journal == good);
       CHECK(s.renew({held}).value().at(0).tail == seq_no{good});
     }

@@ -149,10 +149,9 @@ TEST_CASE("too many waiting bytes are refused (G11)") {
       std::make_unique<moody_engine>(time, door.get_future().share()), true,
       limits)};
   std::promise<bool> first;
-  s->accept({arriving(1, key, std::string(20'000, 'x'))},
-            [&](result<std::vector<receipt>> r) {
-              first.set_value(r.has_value());
-            });
+  s->accept(
+      {arriving(1, key, std::string(20'000, 'x'))},
+      [&](result<std::vector<receipt>> r) { first.set_value(r.has_value()); });
   CHECK(s.accept({arriving(2, key)}).error().code == errc::unavailable);
   door.set_value();
   CHECK(first.get_future().get());  // alone, it may be as large as it is

@@ -22,8 +22,7 @@ std::vector<std::string> all_kinds() {
 }
 
 store_fixture::store_fixture(std::string kind)
-    : kind_{std::move(kind)},
-      store_{std::make_unique<sync_store>(make())} {}
+    : kind_{std::move(kind)}, store_{std::make_unique<sync_store>(make())} {}
 
 std::unique_ptr<backend> store_fixture::make() {
   options how;

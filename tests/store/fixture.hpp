@@ -40,9 +40,8 @@ template <class T, class Call>
 result<T> answer_of(Call call) {
   auto promise = std::make_shared<std::promise<result<T>>>();
   auto future = promise->get_future();
-  call(callback<T>{[promise](result<T> r) {
-    promise->set_value(std::move(r));
-  }});
+  call(callback<T>{
+      [promise](result<T> r) { promise->set_value(std::move(r)); }});
   REQUIRE(future.wait_for(std::chrono::seconds{60}) ==
           std::future_status::ready);
   return future.get();
@@ -67,9 +66,8 @@ class sync_store {
     });
   }
   result<std::vector<lease>> renew(std::vector<lease> l) {
-    return answer_of<std::vector<lease>>([&](auto d) {
-      store_->renew(std::move(l), milliseconds{2000}, d);
-    });
+    return answer_of<std::vector<lease>>(
+        [&](auto d) { store_->renew(std::move(l), milliseconds{2000}, d); });
   }
   result<> release(std::vector<lease> l) {
     return answer_of<void>([&](auto d) { store_->release(std::move(l), d); });
@@ -101,8 +99,8 @@ class sync_store {
     return answer_of<std::vector<call>>(
         [&](auto d) { store_->calls(s, std::move(w), d); });
   }
-  result<std::vector<std::optional<entry>>> settle(
-      lease l, std::vector<settlement> o) {
+  result<std::vector<std::optional<entry>>> settle(lease l,
+                                                   std::vector<settlement> o) {
     return answer_of<std::vector<std::optional<entry>>>(
         [&](auto d) { store_->settle(l, std::move(o), d); });
   }
@@ -116,11 +114,10 @@ class sync_store {
         [&](auto d) { store_->due(std::move(s), now, limit, d); });
   }
   result<std::vector<timer>> timers(chat_key k) {
-    return answer_of<std::vector<timer>>(
-        [&](auto d) { store_->timers(k, d); });
+    return answer_of<std::vector<timer>>([&](auto d) { store_->timers(k, d); });
   }
-  result<std::vector<dead_letter>> dead_letters(
-      dead_letter_id after = {}, std::size_t limit = 1'000'000) {
+  result<std::vector<dead_letter>> dead_letters(dead_letter_id after = {},
+                                                std::size_t limit = 1'000'000) {
     return answer_of<std::vector<dead_letter>>(
         [&](auto d) { store_->dead_letters(after, limit, d); });
   }
@@ -190,7 +187,9 @@ class store_fixture {
   std::unique_ptr<sync_store> store_;
 };
 
-inline shard_id shard_of_key(chat_key k) { return shard_of(k, shard_count); }
+inline shard_id shard_of_key(chat_key k) {
+  return shard_of(k, shard_count);
+}
 
 arrival arriving(std::int64_t id, chat_key key, std::string body = "{}");
 
@@ -223,9 +222,8 @@ bool eventually(Condition condition) {
 }  // namespace troupe::store::test
 
 /// Opens a test case: runs it once per kind of store, as `s`.
-#define TROUPE_EACH_STORE()                                      \
-  const auto kind = GENERATE(from_range(                         \
-      troupe::store::test::all_kinds()));                        \
-  INFO("store: " << kind);                                       \
-  troupe::store::test::store_fixture fixture{kind};              \
+#define TROUPE_EACH_STORE()                                                 \
+  const auto kind = GENERATE(from_range(troupe::store::test::all_kinds())); \
+  INFO("store: " << kind);                                                  \
+  troupe::store::test::store_fixture fixture{kind};                         \
   auto& s = *fixture

@@ -124,8 +124,12 @@ TEST_CASE("creating leaves one file, and closing folds the log into it") {
 TEST_CASE("what is not a store of ours is left as it was") {
   temporary_directory dir;
   const auto path = dir.file("store.db");
-  SECTION("empty") { write_all(path, ""); }
-  SECTION("text") { write_all(path, "hello, world\n"); }
+  SECTION("empty") {
+    write_all(path, "");
+  }
+  SECTION("text") {
+    write_all(path, "hello, world\n");
+  }
   SECTION("random bytes") {
     std::mt19937 random{7};
     std::string bytes(50'000, ' ');
@@ -160,9 +164,9 @@ TEST_CASE("a store cut short is corrupt, wherever it was cut") {
   const auto path = dir.file("store.db");
   make_store(path);
   const auto whole = read_all(path);
-  for (std::size_t keep : {whole.size() - 1, whole.size() - 4096,
-                           whole.size() / 2, std::size_t{4096},
-                           std::size_t{700}}) {
+  for (std::size_t keep :
+       {whole.size() - 1, whole.size() - 4096, whole.size() / 2,
+        std::size_t{4096}, std::size_t{700}}) {
     INFO("kept " << keep);
     write_all(path, whole.substr(0, keep));
     check_refused(path, errc::corrupt);

@@ -31,8 +31,8 @@ class load {
     std::vector<arrival> batch;
     for (int i = 0; i < updates; ++i) {
       const auto id = ++last_id_;
-      batch.push_back(arriving(id, chat_key::chat(1 + id % 200),
-                               std::string(400, 'u')));
+      batch.push_back(
+          arriving(id, chat_key::chat(1 + id % 200), std::string(400, 'u')));
     }
     const auto receipts = s_.accept(batch).value();
     std::map<shard_id, std::vector<turn>> turns;
@@ -90,8 +90,9 @@ TEST_CASE("under constant load neither the file nor its log grows") {
   CHECK(size_of(path) < early + (1U << 20));
   // What is left is the chats and the memory of 50,000 update ids.
   auto db = sqlite_db::open(path, SQLITE_OPEN_READONLY).value();
-  const auto used = db.integer("SELECT sum(pgsize) FROM dbstat "
-                               "WHERE name = 'seen'");
+  const auto used = db.integer(
+      "SELECT sum(pgsize) FROM dbstat "
+      "WHERE name = 'seen'");
   if (!db.failure())  // dbstat is a build option of SQLite
     CHECK(used <= 16 * updates);
   db.clear();
@@ -111,9 +112,8 @@ TEST_CASE("forgotten blocks of update ids give their space back") {
   REQUIRE(s.accept(sparse).has_value());
   const auto free_before = s.stats().free_bytes;
   time.advance(dedup_window + std::chrono::hours{1});
-  CHECK(eventually([&] {
-    return s.stats().free_bytes > free_before + 400'000;
-  }));
+  CHECK(
+      eventually([&] { return s.stats().free_bytes > free_before + 400'000; }));
   CHECK(s.accept({sparse[7]}).value().at(0).fresh);
 }
 
