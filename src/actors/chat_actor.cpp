@@ -173,7 +173,8 @@ void chat_actor::on(loaded_record& m) {
     if (!live_)
       live_ = shared_->bot->spawn(
           to_string(key_), key_.type == chat_key::kind::chat ? key_.id : 0);
-    live_->load(record.state, record.mode, record.memo);
+    live_->load(record.state, record.mode, record.memo,
+                record.expires ? to_ms(*record.expires) : 0);
   } catch (const std::exception& e) {
     bad_record_ = std::make_unique<std::string>(e.what());
     live_ = nullptr;
@@ -197,6 +198,7 @@ void chat_actor::load_bodies() {
     if (!x.fired && !x.what.body)
       wanted.push_back(x.what.seq);
   }
+  asked_ = wanted.size();
   step_ = step::fetching;
   state_->doing = "loading";
   shared_->store.entries(
@@ -216,19 +218,20 @@ void chat_actor::on(loaded_entries& m) {
   }
   store_failures_ = 0;
   step_ = step::idle;
-  std::size_t asked = loaded;
-  for (auto it = queue_.begin(); it != queue_.end() && asked > 0;) {
+  // What came without a body meanwhile stands behind those asked for.
+  for (auto it = queue_.begin(); it != queue_.end() && asked_ > 0;) {
     if (it->fired || it->what.body) {
       ++it;
       continue;
     }
-    --asked;
+    --asked_;
     auto found = std::find_if(m.answer->begin(), m.answer->end(),
                               [&](auto& e) { return e.seq == it->what.seq; });
     shared_->parked -= 1;
     if (found == m.answer->end()) {
       // Acknowledged before: nothing is left to do for it.
       state_->waiting -= 1;
+      owned_->to_turn -= 1;
       it = queue_.erase(it);
       continue;
     }
@@ -451,6 +454,7 @@ void chat_actor::finish(bool committed) {
   state_->done += 1;
   state_->touch(shared_->how.time->mono());
   state_->waiting -= 1;
+  owned_->to_turn -= 1;
   count_turning(false);
   next();
 }

@@ -87,6 +87,7 @@ class chat_actor : public caf::event_based_actor {
   std::shared_ptr<attempt> now_;  ///< the turn under way
   std::uint64_t attempts_made_ = 0;
   unsigned store_failures_ = 0;
+  std::size_t asked_ = 0;         ///< bodies under way from the store
   std::int64_t audience_ms_ = 0;  ///< when the audience was last told
 };
 

@@ -1,6 +1,7 @@
 #include "actors/lane.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/json.hpp"
 
@@ -109,6 +110,7 @@ bool lane::prepare_head(moment now, actions& out) {
       if (x.call.body)
         continue;
       ++asked;
+      x.asked = true;
       auto it = std::find_if(wanted.which.begin(), wanted.which.end(),
                              [&](auto& w) { return w.first == x.call.from; });
       if (it == wanted.which.end())
@@ -185,18 +187,18 @@ void lane::fetched(std::vector<store::call> found, moment now, actions& out) {
   if (step_ != step::fetching)
     return;
   step_ = step::idle;
-  std::size_t asked = loaded;
-  for (auto it = queue_.begin(); it != queue_.end() && asked > 0;) {
-    if (it->call.body) {
+  // Only of those asked for: others came without a body meanwhile.
+  for (auto it = queue_.begin(); it != queue_.end();) {
+    if (!std::exchange(it->asked, false)) {
       ++it;
       continue;
     }
-    --asked;
     auto match = std::find_if(found.begin(), found.end(), [&](auto& c) {
       return c.id == it->call.id && c.from == it->call.from;
     });
     if (match == found.end()) {
-      it = queue_.erase(it);  // settled meanwhile: nothing to do
+      it = queue_.erase(it);  // settled meanwhile
+      out.push_back(forget{});
       continue;
     }
     it->call.body = match->body;

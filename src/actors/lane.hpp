@@ -87,12 +87,14 @@ class lane {
     milliseconds retry_after;
   };
   /// Something a person should know.
+  /// A call left the lane with nothing to settle: its outcome is known already.
+  struct forget {};
   struct report {
     std::string event;
     std::string text;
   };
-  using action =
-      std::variant<ask, give_back, send, settle, fetch, resolve, flood, report>;
+  using action = std::variant<ask, give_back, send, settle, fetch, resolve,
+                              flood, forget, report>;
   using actions = std::vector<action>;
 
   explicit lane(options how);
@@ -157,6 +159,7 @@ class lane {
     mono_time since;
     mono_time not_before{};  ///< express only
     bool flying = false;     ///< express only
+    bool asked = false;      ///< its body is under way from the store
   };
 
   item make_item(store::call what, moment now) const;

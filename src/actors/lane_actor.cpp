@@ -57,6 +57,7 @@ lane_actor::~lane_actor() {
 caf::behavior lane_actor::make_behavior() {
   auto with = [this](auto event) {
     lane::actions todo;
+    stop_if_told();
     event(shared_->now(), todo);
     perform(todo);
   };
@@ -75,8 +76,6 @@ caf::behavior lane_actor::make_behavior() {
       },
       [this, with](const lane_permit& m) {
         with([&](moment now, lane::actions& out) {
-          if (shared_->stopping)
-            machine_.stop();
           machine_.permit(m.ticket, now, out);
         });
       },
@@ -123,9 +122,13 @@ void lane_actor::perform(lane::actions& todo) {
   state_->doing = machine_.waits_for().data();
   for (auto& a : todo)
     std::visit([this](auto& x) { (*this)(x); }, a);
+  look_ahead();
+}
+
+/// Before every event: a lane that stops begins nothing at it.
+void lane_actor::stop_if_told() {
   if (shared_->stopping)
     machine_.stop();
-  look_ahead();
 }
 
 /// Asks for a tick when the machine wants one, unless an earlier or equal one
@@ -232,12 +235,17 @@ void lane_actor::operator()(lane::flood& a) {
     caf::anon_send(shared_->global, flood_seen{to_, a.retry_after});
 }
 
+void lane_actor::operator()(lane::forget&) {
+  state_->waiting -= 1;
+  shared_->outbox -= 1;
+}
+
 void lane_actor::operator()(lane::report& a) {
   log::warn(a.event, {{"chat", to_string(to_)}, {"text", a.text}});
 }
 
 void lane_actor::on_answer(lane_answer& m) {
-  shared_->flying -= 1;
+  stop_if_told();
   auto now = shared_->now();
   attempt_end end;
   if (m.answer) {
@@ -256,6 +264,8 @@ void lane_actor::on_answer(lane_answer& m) {
   lane::actions todo;
   machine_.answered(m.id, m.from, std::move(end), now, todo);
   perform(todo);
+  // Last: until its settlement is counted, a drain must still see the call.
+  shared_->flying -= 1;
 }
 
 void lane_actor::count_answer(const attempt_end& end) {

@@ -31,9 +31,11 @@ class lane_actor : public caf::event_based_actor {
   void operator()(lane::fetch& a);
   void operator()(lane::resolve& a);
   void operator()(lane::flood& a);
+  void operator()(lane::forget& a);
   void operator()(lane::report& a);
   void on_answer(lane_answer& m);
   void count_answer(const attempt_end& end);
+  void stop_if_told();
   void look_ahead();
 
   const std::shared_ptr<services> shared_;

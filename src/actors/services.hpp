@@ -20,6 +20,7 @@ struct ownership {
 
   const store::lease held;
   std::atomic<std::uint32_t> next_call{1};
+  std::atomic<std::int64_t> to_turn{0};  ///< handed to chats, not done
 
   call_id new_call() { return make_call_id(held.term, next_call++); }
 };

@@ -1,6 +1,7 @@
 #include "actors/shard_actor.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "actors/chat_actor.hpp"
 #include "actors/lane_actor.hpp"
@@ -18,6 +19,7 @@ constexpr milliseconds gap_patience{20};
 constexpr milliseconds store_pause{100};
 constexpr milliseconds passivate_every{1'000};
 constexpr std::size_t busiest_reported = 5;
+constexpr std::size_t busiest_looked_at = 256;
 
 }  // namespace
 
@@ -181,6 +183,8 @@ void shard_actor::on_journal(journal_page& m) {
   step_ = step::following;
   order_.start(std::max(journal_read_, owned_->held.tail));
   dispatch(order_.offer({}));
+  for (auto& t : std::exchange(early_, {}))
+    dispatch_timer(std::move(t));
   look_for_gap();
 }
 
@@ -209,6 +213,7 @@ void shard_actor::dispatch(std::vector<store::entry> entries) {
       shared_->pending += 1;
     }
     to.state->waiting += 1;
+    owned_->to_turn += 1;
     caf::anon_send(to.who, chat_event{chat_work{std::move(e)}});
   }
 }
@@ -221,16 +226,19 @@ void shard_actor::dispatch_call(store::call what) {
 
 void shard_actor::dispatch_timer(store::timer what) {
   if (step_ != step::following) {
-    caf::anon_send(shared_->timers, timer_done{std::move(what)});
+    early_.push_back(std::move(what));
     return;
   }
   auto& to = chat_slot(what.key);
   to.state->waiting += 1;
+  owned_->to_turn += 1;
   caf::anon_send(to.who, chat_event{timer_work{std::move(what)}});
 }
 
 shard_actor::slot& shard_actor::chat_slot(const chat_key& key) {
-  auto& s = chats_[key];
+  auto& x = *chats_.try_emplace(key).first;
+  auto& s = x.second;
+  used_.use(x);
   if (!s.who) {
     s.state = std::make_shared<slot_state>();
     s.who = spawn<chat_actor, caf::lazy_init>(
@@ -328,6 +336,8 @@ void shard_actor::lose(epoch term) {
   if (settling_)
     shared_->settling -= std::int64_t(settling_->size());
   settling_ = nullptr;
+  for (auto& t : std::exchange(early_, {}))
+    caf::anon_send(shared_->timers, timer_done{std::move(t)});
   owned_ = nullptr;
   step_ = step::waiting;
   send(this, go_atom::value);
@@ -339,19 +349,14 @@ void shard_actor::end_children() {
       send_exit(s.who, caf::exit_reason::kill);
     all->clear();
   }
+  used_.clear();
 }
 
 void shard_actor::passivate() {
   auto now = shared_->how.time->mono();
   auto ns = now.time_since_epoch().count();
-  auto idle = std::chrono::nanoseconds{shared_->how.chat_idle}.count();
-  std::erase_if(chats_, [&](auto& x) {
-    auto& s = *x.second.state;
-    if (s.waiting != 0 || ns - s.last_active < idle)
-      return false;
-    send_exit(x.second.who, caf::exit_reason::user_shutdown);
-    return true;
-  });
+  passivate_chats(now);
+  // Lanes are few: one ends within seconds of its last call, or minutes.
   std::erase_if(lanes_, [&](auto& x) {
     auto& s = *x.second.state;
     if (s.waiting != 0 || ns < s.clear_at)
@@ -363,6 +368,28 @@ void shard_actor::passivate() {
     spent_.clear();
 }
 
+/// Ends chats from the one that was longest without an event, up to the first
+/// that is not idle long enough. One that still works on its last event counts
+/// as used now; so another may stay for twice the time, but no walk over all of
+/// them is needed.
+void shard_actor::passivate_chats(mono_time now) {
+  auto idle_from = (now - shared_->how.chat_idle).time_since_epoch().count();
+  for (auto left = chats_.size(); left > 0; --left) {
+    auto& x = *used_.oldest();
+    auto& s = *x.second.state;
+    if (s.waiting != 0) {
+      used_.use(x);
+      continue;
+    }
+    if (s.last_active > idle_from)
+      return;
+    send_exit(x.second.who, caf::exit_reason::user_shutdown);
+    used_.drop(x);
+    const auto key = x.first;
+    chats_.erase(key);
+  }
+}
+
 // -- reports ------------------------------------------------------------------
 
 void shard_actor::report(const report_shard& m) {
@@ -372,10 +399,14 @@ void shard_actor::report(const report_shard& m) {
     r.term = owned_->held.term;
   r.chats = chats_.size();
   r.lanes = lanes_.size();
-  for (auto& [key, s] : chats_) {
-    r.journal_waiting += s.state->waiting;
-    r.busiest.push_back({key, s.state->done, s.state->waiting});
-  }
+  if (owned_)
+    r.journal_waiting =
+        std::uint64_t(std::max<std::int64_t>(owned_->to_turn, 0));
+  // The busy ones are among those with the latest events.
+  for (auto x = used_.newest(); x && r.busiest.size() < busiest_looked_at;
+       x = x->second.older)
+    r.busiest.push_back(
+        {x->first, x->second.state->done, x->second.state->waiting});
   for (auto& [key, s] : lanes_)
     r.calls_waiting += s.state->waiting;
   auto keep = std::min(busiest_reported, r.busiest.size());

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "actors/messages.hpp"
+#include "actors/recency.hpp"
 #include "actors/sequencer.hpp"
 
 namespace troupe::actors {
@@ -24,9 +25,13 @@ class shard_actor : public caf::event_based_actor {
   caf::behavior make_behavior() override;
 
  private:
+  struct slot;
+  using named_slot = std::pair<const chat_key, slot>;
   struct slot {
     caf::actor who;
     std::shared_ptr<slot_state> state;
+    named_slot* newer = nullptr;  // of chats: see recency
+    named_slot* older = nullptr;
   };
   using slots = std::unordered_map<chat_key, slot>;
   enum class step : std::uint8_t { waiting, outbox, journal, following };
@@ -49,6 +54,7 @@ class shard_actor : public caf::event_based_actor {
   void lose(epoch term);
   void end_children();
   void passivate();
+  void passivate_chats(mono_time now);
   void report(const report_shard& m);
   void report_one(const report_chat& m);
 
@@ -60,7 +66,9 @@ class shard_actor : public caf::event_based_actor {
   call_id outbox_read_;
   seq_no journal_read_;
   bool heal_asked_ = false;
+  std::vector<store::timer> early_;  ///< fired before the journal was read
   slots chats_;
+  recency<named_slot> used_;  ///< of `chats_`
   slots lanes_;
   std::unordered_map<chat_key, std::vector<store::spending>> spent_;
   std::vector<outcome_of> outcomes_;

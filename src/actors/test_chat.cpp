@@ -103,7 +103,7 @@ test_bench::test_bench(std::int64_t chat, spawner spawn)
   speaker.id = chat > 0 ? chat : 1;
   speaker.first_name = "Ann";
   speaker.language = "en";
-  live_->load("", "", "");
+  live_->load("", "", "", 0);
 }
 
 // -- people -------------------------------------------------------------------
@@ -254,7 +254,7 @@ void test_bench::restart() {
     expires_ms_.reset();
   }
   live_ = spawn_();
-  live_->load(state_, mode_, memo_);
+  live_->load(state_, mode_, memo_, expires_ms_.value_or(0));
 }
 
 void test_bench::refuse_next(int code, std::string description) {

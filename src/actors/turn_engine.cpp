@@ -143,7 +143,7 @@ std::size_t plan::find(std::string_view name) const noexcept {
 // -- records ------------------------------------------------------------------
 
 void engine::load(std::string_view state, std::string_view mode,
-                  std::string_view memo) {
+                  std::string_view memo, std::int64_t expires_ms) {
   auto n = shared().find(mode);
   if (n == shared().modes.size())
     throw std::runtime_error{"the chat is in mode \"" + std::string{mode} +
@@ -184,7 +184,7 @@ void engine::load(std::string_view state, std::string_view mode,
     more().presses = std::move(presses);
   }
   mode_ = static_cast<std::uint16_t>(n);
-  expires_ms_ = 0;
+  expires_ms_ = expires_ms;
   torn_ = false;
 }
 
@@ -282,7 +282,8 @@ void engine::attempt(const turn_event& what, const turn_scene& scene,
   finish(turn, result.wanted);
   auto next =
       turn.next_mode ? static_cast<std::uint16_t>(*turn.next_mode) : mode_;
-  if (next != mode)
+  // After an expiry the store may have cleared it, or not yet.
+  if (turn.cleared || next != mode)
     result.wanted.mode = shared().modes[next].name;
   mode_ = next;
   finish_expiry(scene, result.wanted);
@@ -397,7 +398,7 @@ void engine::finish_state(bool cleared, effects& wanted) {
     if (!last_.empty())
       wanted.state = "";
     last_.clear();
-  } else if (text != last_) {
+  } else if (cleared || text != last_) {
     wanted.state = text;
     last_ = text;
     last_.shrink_to_fit();

@@ -40,7 +40,7 @@ result<std::vector<chat_record>> sqlite_engine::load(
   out.reserve(keys.size());
   const auto now = to_ms(time_.wall());
   for (const auto& key : keys) {
-    auto& r = out.emplace_back(chat_record{key, 0, {}, {}, {}, {}});
+    auto& r = out.emplace_back(chat_record{key, 0, {}, {}, {}, {}, {}});
     bool expired = false;
     {
       auto rows = sql_.chat.query(kt(key), key.id);
@@ -56,6 +56,8 @@ result<std::vector<chat_record>> sqlite_engine::load(
         r.mode = rows.text(2);
         r.memo = rows.text(3);
         r.state = rows.text(5);
+        if (rows.integer(1) != 0)
+          r.expires = from_ms(rows.integer(1));
       }
     }
     // For good, or a commit that leaves the state as it is would revive it.

@@ -115,6 +115,7 @@ struct chat_record {
   std::string mode;           ///< empty: the bot's first mode
   std::string memo;           ///< the runtime's own, opaque to the store
   std::vector<label> labels;
+  std::optional<wall_time> expires;  ///< of state, mode and memo; none: never
 };
 
 // -- commit -------------------------------------------------------------------

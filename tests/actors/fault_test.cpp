@@ -161,6 +161,55 @@ TEST_CASE("G11: overload is pushed back, and passes") {
   CHECK(r.post_and_wait(text_update(1000, 1000, "x")) == 200);
 }
 
+TEST_CASE("G1, G3: what comes while a chat reads bodies back is turned, too") {
+  constexpr int first = 40, more = 80;
+  telegram_double telegram;
+  std::promise<void> begin, last_loaded, go_on;
+  auto may_begin = begin.get_future().share();
+  auto may_go_on = go_on.get_future().share();
+  auto owned = std::make_unique<store::faulty>(memory_store(1));
+  auto& slow = *owned;
+  auto hook = [&, may_begin, may_go_on](const std::string& text) {
+    if (text == "1")
+      may_begin.wait();
+    if (text == "32") {
+      last_loaded.set_value();
+      may_go_on.wait();
+    }
+  };
+  rig r{fast(), std::make_shared<counter_bot>(hook), std::move(owned),
+        telegram.url()};
+  std::vector<std::string> texts;
+  auto next = [&] {
+    texts.push_back(std::to_string(texts.size() + 1));
+    return text_update(std::int64_t(texts.size()), 7, texts.back());
+  };
+  // The last eight find the chat's memory full, and keep no body.
+  while (texts.size() < first)
+    CHECK(r.post_and_wait(next()) == 200);
+  CHECK(r.stats().at("depth").at("parked") == 8);
+  begin.set_value();
+  last_loaded.get_future().wait();
+  CHECK(eventually([&] {
+    auto depth = r.stats().at("depth");
+    return depth.at("outbox") == 0 && depth.at("settling") == 0;
+  }));
+  // The commit of the 32nd takes a while. Behind it stand the accept of what
+  // comes now, and then the reading of the eight: it sees only those eight,
+  // and is answered last.
+  const auto before = slow.operations();
+  slow.at(before + 1, {store::fault::what::delay, 1'000, 150ms});
+  go_on.set_value();
+  CHECK(eventually([&] { return slow.operations() > before; }));
+  while (texts.size() < more)
+    r.post(next());
+  CHECK(r.settle());
+  slow.heal();
+  CHECK(eventually([&] { return telegram.accepted() == more; }));
+  CHECK(telegram.texts(7).size() == more);
+  CHECK(r.stats().at("depth").at("parked") == 0);
+}
+
 TEST_CASE("G10, G11: one chat's flood is parked and refuses nobody") {
   telegram_double telegram;
   std::promise<void> open;

@@ -471,6 +471,62 @@ TEST_CASE("G11: a long queue keeps few bodies; the rest is fetched in time") {
   CHECK(std::is_sorted(order.begin(), order.end()));
 }
 
+TEST_CASE("G5: calls that come during a fetch are sent, in order, too") {
+  fixture f;
+  std::vector<store::call> all;
+  auto push = [&](int n, milliseconds when) {
+    for (int i = 0; i < n; ++i) {
+      all.push_back(f.call());
+      f.push(all.back(), at(when));
+    }
+  };
+  push(20, 0ms);
+  ids order;
+  auto now = at(1ms);
+  bool more = true;
+  for (int i = 0; i < 300 && f.machine.waiting() > 0; ++i) {
+    for (auto& want : f.take<lane::fetch>()) {
+      // Of these, the last ones find the memory full: without a body, and
+      // nobody has asked the store for them.
+      if (std::exchange(more, false))
+        push(30, 1ms);
+      std::vector<store::call> found;
+      for (auto& [from, which] : want.which)
+        for (auto id : which)
+          found.push_back(all[id.value - 1]);
+      f.machine.fetched(found, now, f.todo);
+    }
+    for (auto& s : f.take<lane::send>()) {
+      order.push_back(s.id.value);
+      f.answer(s.id, verdict::sent, now);
+    }
+  }
+  REQUIRE(order.size() == 50);
+  CHECK(std::is_sorted(order.begin(), order.end()));
+  CHECK(f.take<lane::forget>().empty());
+}
+
+TEST_CASE("a call that was settled meanwhile is forgotten, and counted so") {
+  fixture f;
+  std::vector<store::call> all;
+  for (int i = 0; i < 20; ++i) {
+    all.push_back(f.call());
+    f.push(all.back(), at(0ms));
+  }
+  unsigned asked = 0;
+  for (int i = 0; i < 100 && f.machine.waiting() > 0; ++i) {
+    for (auto& want : f.take<lane::fetch>()) {
+      for (auto& [from, which] : want.which)
+        asked += unsigned(which.size());
+      f.machine.fetched({}, at(1ms), f.todo);
+    }
+    for (auto& s : f.take<lane::send>())
+      f.answer(s.id, verdict::sent, at(1ms));
+  }
+  CHECK(asked == 4);
+  CHECK(f.take<lane::forget>().size() == 4);
+}
+
 TEST_CASE("a stopped lane begins nothing, and lets what is under way end") {
   fixture f;
   f.push(f.call(), at(0ms));

@@ -318,6 +318,25 @@ TEST_CASE("a durable timer fires after a restart, once") {
         std::vector<std::string>{"n=1 text=timer1", "timer timer1"});
 }
 
+TEST_CASE("timers that came due while the bot was down fire at its start") {
+  telegram_double telegram;
+  folder dir;
+  auto file = dir / "db";
+  {
+    rig r{fast(), std::make_shared<counter_bot>(), sqlite_store(file),
+          telegram.url()};
+    for (std::int64_t chat = 1; chat <= 20; ++chat)
+      CHECK(r.post_and_wait(text_update(chat, chat, "timer")) == 200);
+    CHECK(eventually([&] { return telegram.accepted() == 20; }));
+  }
+  // All of them are due in 1.5 s, and the next look at the table is after 30.
+  std::promise<void> never;
+  never.get_future().wait_for(1600ms);
+  rig r{fast(), std::make_shared<counter_bot>(), sqlite_store(file),
+        telegram.url()};
+  CHECK(eventually([&] { return telegram.accepted() == 40; }, 20s));
+}
+
 TEST_CASE("idle chats are passivated and come back with their state") {
   telegram_double telegram;
   auto how = fast();
@@ -371,6 +390,32 @@ TEST_CASE("gauges show the depths of journal and outbox, and readiness") {
   CHECK(shows("troupe_calls_in_flight 0"));
   CHECK(r.node().drain(10s));
   CHECK(shows("troupe_ready 0"));
+}
+
+TEST_CASE("a chat that works stays, and does not keep the idle ones") {
+  telegram_double telegram;
+  std::promise<void> open;
+  auto gate = open.get_future().share();
+  auto how = fast();
+  how.chat_idle = 100ms;
+  rig r{how, std::make_shared<counter_bot>([gate](const std::string& text) {
+          if (text == "wait")
+            gate.wait();
+        }),
+        memory_store(1), telegram.url()};
+  // The first of the shard, so the oldest of all.
+  CHECK(r.post_and_wait(text_update(1, 1, "wait")) == 200);
+  for (std::int64_t chat = 2; chat <= 50; ++chat)
+    r.post(text_update(chat, chat, "a"));
+  auto in_memory = [&] { return r.stats().at("actors").at("chats"); };
+  CHECK(eventually([&] { return telegram.accepted() == 49; }));
+  CHECK(eventually([&] { return in_memory() == 1; }));
+  CHECK(r.stats().at("shards").at(0).at("to_turn") == 1);
+  CHECK(r.stats().at("busiest").at(0).at("chat") == "1");
+  open.set_value();
+  CHECK(eventually([&] { return in_memory() == 0; }));
+  CHECK(r.stats().at("shards").at(0).at("to_turn") == 0);
+  CHECK(telegram.texts(1) == counted({"wait"}));
 }
 
 TEST_CASE("G12: neither token nor secret shows in stats or metrics") {

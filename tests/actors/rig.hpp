@@ -63,8 +63,8 @@ class counter_chat final : public detail::live_chat {
   counter_chat(std::int64_t id, std::function<void(const std::string&)> hook)
       : id_{id}, hook_{std::move(hook)} {}
 
-  void load(std::string_view state, std::string_view,
-            std::string_view) override {
+  void load(std::string_view state, std::string_view, std::string_view,
+            std::int64_t) override {
     if (state == "broken")
       throw std::runtime_error{"state: not a number"};
     n_ = state.empty() ? 0 : std::stoll(std::string{state});

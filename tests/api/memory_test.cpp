@@ -42,13 +42,13 @@ TEST_CASE("a living chat costs at most 1 KB beyond its state") {
   all.reserve(chats);
   // The first one fills caches and thread-local buffers.
   auto first = shared->spawn("1", 1);
-  first->load("", "", "");
+  first->load("", "", "", 0);
   REQUIRE(first->run(start, {}).how == detail::turn_result::end::done);
   auto before = allocated();
   for (int i = 0; i < chats; ++i) {
     all.push_back(
         shared->spawn(std::to_string(1'000'000'000 + i), 1'000'000'000 + i));
-    all.back()->load("", "", "");
+    all.back()->load("", "", "", 0);
     all.back()->run(start, {});
   }
   auto each = (allocated() - before) / chats - sizeof(cart);

@@ -222,9 +222,9 @@ TEST_CASE("a repeated press is known after a reload, by the memo") {
   auto t = new_trace();
   seam s{noting(t)};
   auto first = s.press("a");
-  s.live->load("", "", *first.wanted.memo);
+  s.live->load("", "", *first.wanted.memo, 0);
   CHECK(s.press("a").how == end::repeated);
-  s.live->load("", "", "");
+  s.live->load("", "", "", 0);
   CHECK(s.press("a").how == end::done);
 }
 

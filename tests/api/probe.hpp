@@ -41,7 +41,7 @@ struct seam {
   template <class State>
   explicit seam(const bot<State>& of, std::int64_t id = 42)
       : live{of.share()->spawn(std::to_string(id), id)} {
-    live->load("", "", "");
+    live->load("", "", "", 0);
   }
 
   detail::turn_result update(const std::string& json,

@@ -251,7 +251,7 @@ TEST_CASE("unknown members survive turns and restarts") {
   const std::string record =
       R"({"v2":{"a":[1]},"best":{"name":"n","price":1,"y":[2]},)"
       R"("by_name":{"k":{"name":"old","price":1,"z":null}}})";
-  live->load(record, "", "");
+  live->load(record, "", "", 0);
   auto turn = [&](const std::string& text) {
     detail::turn_event e;
     e.body = std::make_shared<const std::string>(
@@ -267,7 +267,7 @@ TEST_CASE("unknown members survive turns and restarts") {
         R"({"items":[],"best":{"name":"n","price":1,"y":[2]},)"
         R"("by_name":{"k":{"name":"new","price":1,"z":null}},"v2":{"a":[1]}})");
   CHECK(turn("new") == "unchanged");
-  live->load(first, "", "");
+  live->load(first, "", "", 0);
   CHECK(turn("new") == "unchanged");
   CHECK(turn("x").find(R"("z":null)") != std::string::npos);
   CHECK(turn("clear").empty());

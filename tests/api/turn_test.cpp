@@ -91,7 +91,7 @@ TEST_CASE("the state is wanted only if it changed") {
   CHECK(s.text("+").wanted.state == R"({"n":1,"seen":[]})");
   CHECK_FALSE(s.text("=").wanted.state);
   CHECK(s.text("0").wanted.state == R"({"n":0,"seen":[]})");
-  s.live->load("{}", "", "");
+  s.live->load("{}", "", "", 0);
   CHECK_FALSE(s.text("=").wanted.state);
 }
 
@@ -100,7 +100,7 @@ TEST_CASE("a record that does not fit is refused by name") {
       [](chat<tally>*) -> behavior { return {[](const text_message&) {}}; })};
   auto refused = [&](std::string state, std::string mode, std::string memo) {
     try {
-      s.live->load(state, mode, memo);
+      s.live->load(state, mode, memo, 0);
     } catch (const std::exception& e) {
       return std::string{e.what()};
     }
@@ -162,7 +162,7 @@ TEST_CASE("become counts from the next event on, and by name") {
   CHECK(s.text("x").wanted.mode == "one");
   s.text("x");
   CHECK(*t == std::vector<std::string>{"made one", "made two"});
-  s.live->load("", "two", "");
+  s.live->load("", "two", "", 0);
   CHECK(s.text("stay").wanted.calls.at(0).body.find("from two") !=
         std::string::npos);
 }
@@ -284,6 +284,19 @@ TEST_CASE("a ttl slides with every turn, per mode before per bot") {
   CHECK(*mixed.text("a").wanted.expires_ms > mixed.now_ms + 86'400'000LL * 365);
 }
 
+TEST_CASE("a reloaded chat knows when its time is over") {
+  auto make = [](chat<tally>* ctx) -> behavior {
+    return {[=](const text_message&) { ctx->state.n++; }};
+  };
+  seam s{bot<tally>{make}.ttl(1h)};
+  s.live->load(R"({"n":5,"seen":[]})", "", "", s.now_ms + 10);
+  s.now_ms += 9;
+  CHECK(s.text("x").wanted.state == R"({"n":6,"seen":[]})");
+  s.live->load(R"({"n":5,"seen":[]})", "", "", s.now_ms + 10);
+  s.now_ms += 10;
+  CHECK(s.text("x").wanted.state == R"({"n":1,"seen":[]})");
+}
+
 TEST_CASE("a living chat whose time is over starts anew") {
   auto make = [](chat<tally>* ctx) -> behavior {
     return {[=](const text_message& m) {
@@ -301,6 +314,7 @@ TEST_CASE("a living chat whose time is over starts anew") {
   CHECK(s.update(R"({"update_id":1,"poll":{"id":"1"}})").how == end::unhandled);
   auto r = s.text("x");
   CHECK(r.wanted.mode == "a");
-  CHECK_FALSE(r.wanted.state);  // n is 1 again, which is what is stored
+  // n is 1 again, which was stored; but the store may have cleared it since.
+  CHECK(r.wanted.state == R"({"n":1,"seen":[]})");
   CHECK(s.text("x").wanted.state == R"({"n":2,"seen":[]})");
 }

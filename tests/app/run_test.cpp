@@ -30,8 +30,8 @@ const std::string secret = "GG-hook-secret";
 class counting_chat final : public detail::live_chat {
  public:
   explicit counting_chat(std::int64_t id) : id_{id} {}
-  void load(std::string_view state, std::string_view,
-            std::string_view) override {
+  void load(std::string_view state, std::string_view, std::string_view,
+            std::int64_t) override {
     count_ = 0;
     std::from_chars(state.data(), state.data() + state.size(), count_);
   }

@@ -307,7 +307,9 @@ TEST_CASE("an expired state is not loaded, its version goes on", "[contract]") {
   commit_one(s, held, t);
   fixture.time.advance(milliseconds{99});
   CHECK(s.load_one(key).state == "S");
+  CHECK(s.load_one(key).expires == t.expires);
   fixture.time.advance(milliseconds{1});
+  CHECK_FALSE(s.load_one(key).expires);
   auto r = s.load_one(key);
   CHECK((r.state.empty() && r.mode.empty() && r.memo.empty()));
   CHECK((r.version == 1 && r.labels.size() == 1));

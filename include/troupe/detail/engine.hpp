@@ -37,7 +37,7 @@ struct turn_context;
 class engine : public live_chat {
  public:
   void load(std::string_view state, std::string_view mode,
-            std::string_view memo) final;
+            std::string_view memo, std::int64_t expires_ms) final;
   turn_result run(const turn_event& what, const turn_scene& scene) final;
 
  protected:

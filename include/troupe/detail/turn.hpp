@@ -91,8 +91,9 @@ class live_chat {
   /// Takes over a record. Empty strings are a chat without one.
   /// @throws std::exception if the state does not fit its type (the text names
   /// the member) or the mode is unknown.
+  /// @param expires_ms when state and mode end, wall time; 0: never
   virtual void load(std::string_view state, std::string_view mode,
-                    std::string_view memo) = 0;
+                    std::string_view memo, std::int64_t expires_ms) = 0;
 
   /// Turns one event. Never throws. Unless it ended as `done`, the state is
   /// what it was before. A `done` that can't be committed is undone by `load`.
