@@ -22,7 +22,7 @@ class outgoing {
  public:
   /// Names the call. Its outcome comes back as `sent` or `failed`, and what it
   /// sent can be edited by this name, also after a restart. A name given again
-  /// belongs to the newer call.
+  /// belongs to the newer call. A chat keeps its latest 256 names.
   outgoing as(std::string label);
 
   /// Never repeats the call: if its outcome stays unknown, that is final.

@@ -14,7 +14,7 @@ using telegram::verdict;
 
 std::string edited_message(const store::call& c) {
   if (!c.target.empty())
-    return "label:" + c.target;
+    return "label:" + label_of(c.from, c.target);
   auto body = parse_json(c.body ? *c.body : "{}");
   if (!body || !body->is_object())
     return {};
@@ -26,6 +26,10 @@ std::string edited_message(const store::call& c) {
 }
 
 }  // namespace
+
+std::string label_of(const chat_key& from, const std::string& name) {
+  return to_string(from) + ' ' + name;
+}
 
 lane::lane(options how)
     : how_{how}, window_{how.limit, how.period, how.margin} {}
@@ -145,7 +149,7 @@ bool lane::prepare_head(moment now, actions& out) {
 }
 
 bool lane::resolve_head(item& head, actions& out) {
-  auto it = labels_.find(head.call.target);
+  auto it = labels_.find(label_of(head.call.from, head.call.target));
   if (it == labels_.end()) {
     step_ = step::resolving;
     out.push_back(resolve{head.call.from, head.call.target});

@@ -198,7 +198,11 @@ class lane {
 std::string outcome_event(const store::call& what, store::call_outcome how,
                           const attempt_end* end);
 
-/// The dead letter of a refused call: JSON {"method", "body", "label"}.
+/// The dead letter of a refused call: JSON {"method", "body", "label",
+/// "at_most_once": true if it was}.
 std::string dead_call(const store::call& what);
+
+/// A label belongs to the chat that gave it: several may send to one chat.
+std::string label_of(const chat_key& from, const std::string& name);
 
 }  // namespace troupe::actors

@@ -1,5 +1,7 @@
 #include "actors/lane_actor.hpp"
 
+#include <algorithm>
+
 #include "core/log.hpp"
 #include "telegram/call.hpp"
 
@@ -45,7 +47,8 @@ lane_actor::lane_actor(caf::actor_config& config,
   // What was under way when an earlier process died may have arrived up to
   // the moment this one started (G7: the last window counts as spent).
   if (!to.is_group() && now.mono - shared_->started < milliseconds{1'000})
-    machine_.spend(shared_->started, 1);
+    machine_.spend(shared_->started,
+                   std::max(1u, shared_->how.limits.chat_per_second));
 }
 
 lane_actor::~lane_actor() {

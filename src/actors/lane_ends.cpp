@@ -60,6 +60,8 @@ std::string dead_call(const store::call& what) {
   append_json_string(out, what.method);
   out += ",\"body\":" + *what.body + ",\"label\":";
   append_json_string(out, what.label);
+  if (what.policy == store::call_policy::at_most_once)
+    out += ",\"at_most_once\":true";
   return out + "}";
 }
 
@@ -202,7 +204,7 @@ void lane::finish_head(call_outcome how, const attempt_end* end, moment now,
         answer && answer->message_id != 0) {
       if (labels_.size() >= known_labels)
         labels_.clear();
-      labels_[head.call.label] = answer->message_id;
+      labels_[label_of(head.call.from, head.call.label)] = answer->message_id;
     }
   }
   settle_item(head, how, end, now, out, head.attempts > 0);

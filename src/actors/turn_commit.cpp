@@ -123,6 +123,8 @@ result<store::turn> commit_of_call(const turn_subject& what, ownership& owned) {
   wanted.body = json::serialize(*body);
   if (auto label = object->if_contains("label"); label && label->is_string())
     wanted.label = std::string{label->as_string()};
+  auto once = object->if_contains("at_most_once");
+  wanted.at_most_once = once && once->is_bool() && once->as_bool();
   result.wanted.calls.push_back(std::move(wanted));
   return commit_of(what, result, owned, what.entry->accepted_at);
 }

@@ -111,10 +111,15 @@ void put_label(std::vector<label>& labels, const std::string& name,
                call_id call) {
   auto found = std::find_if(labels.begin(), labels.end(),
                             [&](const label& l) { return l.name == name; });
-  if (found == labels.end())
-    labels.push_back({name, call, 0});
-  else
+  if (found != labels.end()) {
     found->call = call;  // edits still find the last one that was sent
+    return;
+  }
+  labels.push_back({name, call, 0});
+  if (labels.size() > most_labels)
+    labels.erase(std::min_element(
+        labels.begin(), labels.end(),
+        [](const label& a, const label& b) { return a.call < b.call; }));
 }
 
 bool note_message(std::vector<label>& labels, const settlement& s) {
@@ -128,12 +133,12 @@ bool note_message(std::vector<label>& labels, const settlement& s) {
 }
 
 std::optional<std::int64_t> new_expiry(const turn& t, wall_time now) {
-  if (t.expires)
-    return to_ms(*t.expires);
-  // The key of a lone update never comes again: keep its record only as long
-  // as its commit could be repeated.
+  // The key of a lone update never comes again: keep its record as long as its
+  // commit could be repeated, whatever the bot's states live.
   if (t.key.type == chat_key::kind::update)
     return to_ms(now + dedup_window);
+  if (t.expires)
+    return to_ms(*t.expires);
   if (t.state || t.mode)
     return 0;
   return std::nullopt;

@@ -194,6 +194,8 @@ class group_store final : public backend {
   std::mutex closed_;     // one closer at a time
   std::thread writer_;
   std::thread clerk_;
+  const std::thread::id writer_id_{writer_.get_id()};
+  const std::thread::id clerk_id_{clerk_.get_id()};
 };
 
 void group_store::push(job_ptr j, bool may_refuse) {
@@ -358,8 +360,8 @@ void group_store::refuse_loop() {
 }
 
 void group_store::close() {
-  TROUPE_CHECK(std::this_thread::get_id() != writer_.get_id() &&
-               std::this_thread::get_id() != clerk_.get_id());
+  TROUPE_CHECK(std::this_thread::get_id() != writer_id_ &&
+               std::this_thread::get_id() != clerk_id_);
   std::lock_guard one_closer{closed_};
   {
     std::lock_guard lock{mutex_};

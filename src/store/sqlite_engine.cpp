@@ -249,13 +249,14 @@ result<figures> sqlite_engine::stats() {
 // -- house-keeping ------------------------------------------------------------
 
 // Said once when it starts to fail and once when it works again.
-void sqlite_engine::report(const char* what, const std::optional<error>& why) {
-  if (why && !troubled_)
+void sqlite_engine::report(const char* what, bool& failed,
+                           const std::optional<error>& why) {
+  if (why && !failed)
     log::warn("store_housekeeping_failed",
               {{"what", what}, {"why", to_string(*why)}});
-  if (!why && troubled_)
-    log::info("store_housekeeping_recovered");
-  troubled_ = why.has_value();
+  if (!why && failed)
+    log::info("store_housekeeping_recovered", {{"what", what}});
+  failed = why.has_value();
 }
 
 void sqlite_engine::checkpoint() {
@@ -263,7 +264,7 @@ void sqlite_engine::checkpoint() {
       db_.handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
   // Done or not, it is tried again after the next group's log only.
   log_pages_ = 0;
-  report("checkpoint",
+  report("checkpoint", checkpoint_failed_,
          code == SQLITE_OK
              ? std::nullopt
              : std::optional{sqlite_error(code, db_.handle(), "checkpoint")});
@@ -288,9 +289,9 @@ void sqlite_engine::sweep() {
   if (db_.failure()) {
     const auto why = failed();
     undo();
-    report("sweep", why);
-  } else if (troubled_) {
-    report("sweep", std::nullopt);
+    report("sweep", sweep_failed_, why);
+  } else if (sweep_failed_) {
+    report("sweep", sweep_failed_, std::nullopt);
   }
 }
 

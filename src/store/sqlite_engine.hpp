@@ -125,7 +125,7 @@ class sqlite_engine final : public engine {
   void sweep_seen(wall_time now);
   void sweep_chats(wall_time now);
   void sweep_spending(wall_time now);
-  void report(const char* what, const std::optional<error>& why);
+  void report(const char* what, bool& failed, const std::optional<error>& why);
 
   sqlite_db db_;
   const std::string path_;
@@ -146,7 +146,9 @@ class sqlite_engine final : public engine {
   std::vector<std::optional<std::int64_t>> next_due_;
 
   int log_pages_ = 0;
-  bool troubled_ = false;  // house-keeping failed last time
+  // Whether this kind of house-keeping failed last time.
+  bool checkpoint_failed_ = false;
+  bool sweep_failed_ = false;
   mono_time swept_{};
   std::int64_t seen_cursor_ = std::numeric_limits<std::int64_t>::min();
   chat_key chat_cursor_{};

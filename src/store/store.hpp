@@ -99,6 +99,10 @@ struct lease {
 
 // -- chat records -------------------------------------------------------------
 
+/// Labels kept for one chat: they are read and written with its record. The
+/// one whose call is the oldest makes room for a new one.
+constexpr std::size_t most_labels = 256;
+
 /// The latest call a chat committed under a label.
 struct label {
   std::string name;

@@ -1,5 +1,6 @@
 #include "actors/lane.hpp"
 
+#include "actors/turn_commit.hpp"
 #include "core/json.hpp"
 #include "tests/support/catch.hpp"
 
@@ -302,6 +303,42 @@ TEST_CASE("an edit of a label gets the message id of the send before it") {
   auto sends = f.take<lane::send>();
   REQUIRE(sends.size() == 2);
   CHECK(parse_json(*sends[1].body)->at("message_id") == 901);
+}
+
+TEST_CASE("the same label of two chats is two labels") {
+  fixture f;
+  f.push(f.call(), at(0ms));
+  auto edit = [&](chat_key from) {
+    auto e = f.call("editMessageText", R"({"chat_id":42,"text":"y"})");
+    e.from = from;
+    e.target = "status";
+    return e;
+  };
+  f.push(edit(chat), at(0ms));
+  f.push(edit(chat_key::chat(7)), at(0ms));
+  CHECK(f.settled().empty());  // neither replaces the other
+  f.push(edit(chat), at(0ms));
+  CHECK(f.settled() == ends{{2, call_outcome::collapsed}});
+}
+
+TEST_CASE("a dead call keeps its policy") {
+  fixture f;
+  auto once = f.call();
+  once.policy = store::call_policy::at_most_once;
+  auto read = [](const store::call& c) {
+    return parse_json(dead_call(c))->as_object().contains("at_most_once");
+  };
+  CHECK(read(once));
+  CHECK_FALSE(read(f.call()));
+  store::entry back;
+  back.type = store::entry_kind::call;
+  back.key = chat;
+  back.body = store::make_payload(dead_call(once));
+  ownership owned{store::lease{}};
+  auto turn = commit_of_call({chat, 1, &back, nullptr}, owned);
+  REQUIRE(turn.has_value());
+  REQUIRE(turn->calls.size() == 1);
+  CHECK(turn->calls[0].policy == store::call_policy::at_most_once);
 }
 
 TEST_CASE("an edit of a label that is not known here is looked up") {

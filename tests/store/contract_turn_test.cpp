@@ -1,3 +1,5 @@
+#include <set>
+
 #include "tests/store/fixture.hpp"
 
 using namespace troupe;
@@ -324,6 +326,27 @@ TEST_CASE("an expired state is not loaded, its version goes on", "[contract]") {
   commit_one(s, held, t);
   fixture.time.advance(std::chrono::hours{1000});
   CHECK(s.load_one(key).state == "T");
+}
+
+TEST_CASE("a chat keeps the labels of its latest calls, up to a bound",
+          "[contract]") {
+  TROUPE_EACH_STORE();
+  const auto held = s.claim_one(shard_of_key(key));
+  std::uint32_t n = 0;
+  for (std::uint64_t version = 0; version < 3; ++version) {
+    auto t = turn_of(key, version, accept_one(s, int(version) + 1, key));
+    for (int i = 0; i < 100; ++i, ++n)
+      t.calls.push_back(call_of(key, make_call_id(held.term, n + 1),
+                                "order-" + std::to_string(n)));
+    commit_one(s, held, t);
+  }
+  std::set<std::string> names;
+  for (auto& l : s.load_one(key).labels)
+    names.insert(l.name);
+  CHECK(names.size() == most_labels);
+  CHECK(names.count("order-" + std::to_string(n - 1)) == 1);
+  CHECK(names.count("order-" + std::to_string(n - most_labels)) == 1);
+  CHECK(names.count("order-" + std::to_string(n - most_labels - 1)) == 0);
 }
 
 TEST_CASE("a dead letter keeps its update and can be retried once",
