@@ -30,6 +30,8 @@ caf::behavior budget_actor::make_behavior() {
       [this](const flood_seen& m) {
         auto now = shared_->how.time->mono();
         if (machine_.flooded(m.chat, now, m.retry_after)) {
+          shared_->frozen_until =
+              machine_.frozen_until().time_since_epoch().count();
           shared_->count.global_freezes.add();
           log::warn("global_freeze",
                     {{"ms", std::int64_t{m.retry_after.count()}}});

@@ -12,6 +12,9 @@ namespace {
 using store::call_outcome;
 using telegram::verdict;
 
+// A permit is for now: the budget counts the call from when it gave it.
+constexpr milliseconds permit_life{200};
+
 std::string edited_message(const store::call& c) {
   if (!c.target.empty())
     return "label:" + label_of(c.from, c.target);
@@ -84,10 +87,14 @@ void lane::collapse(const item& newer, actions& out) {
 
 void lane::advance(moment now, actions& out) {
   window_at_.reset();
-  if (stopped_ || queue_.empty() || now.mono < not_before_)
+  if (stopped_ || queue_.empty())
     return;
   if (step_ != step::idle && step_ != step::permitted)
     return;
+  if (now.mono < frozen_until()) {
+    drop_permit(now, out);
+    return;
+  }
   if (!prepare_head(now, out))
     return;
   auto& head = queue_.front();
@@ -127,16 +134,25 @@ bool lane::prepare_head(moment now, actions& out) {
   }
   if (!head.call.target.empty() && !resolve_head(head, out))
     return false;
+  if (head.cost > 0 && !has_room(head, now, out))
+    return false;
+  // Marked last: what is marked and then held up, by a window or a restart,
+  // would be given up as unknown without ever having left.
   if (head.call.policy == store::call_policy::at_most_once &&
       !head.call.attempted) {
     step_ = step::marking;
     settle_item(head, call_outcome::attempting, nullptr, now, out, false);
     return false;
   }
-  if (head.cost == 0)
-    return true;
+  return true;
+}
+
+bool lane::has_room(const item& head, moment now, actions& out) {
+  if (now.mono - permitted_at_ > permit_life)
+    drop_permit(now, out);
   if (auto at = window_.earliest(now.mono, head.cost); at > now.mono) {
     window_at_ = at;
+    drop_permit(now, out);
     return false;
   }
   bool counted = how_.global && (how_.count_replies || !head.call.reply);
@@ -146,6 +162,12 @@ bool lane::prepare_head(moment now, actions& out) {
     return false;
   }
   return true;
+}
+
+void lane::drop_permit(moment now, actions& out) {
+  if (std::exchange(has_permit_, false))
+    out.push_back(give_back{permit_, now.mono, false});
+  step_ = step::idle;
 }
 
 bool lane::resolve_head(item& head, actions& out) {
@@ -168,13 +190,10 @@ void lane::permit(window::ticket which, moment now, actions& out) {
   }
   permit_ = which;
   has_permit_ = true;
+  permitted_at_ = now.mono;
   step_ = step::permitted;
-  if (stopped_ || now.mono < not_before_) {
-    out.push_back(give_back{which, now.mono, false});
-    has_permit_ = false;
-    step_ = step::idle;
-    return;
-  }
+  if (stopped_)
+    drop_permit(now, out);
   advance(now, out);
 }
 
@@ -214,10 +233,9 @@ void lane::fetched(std::vector<store::call> found, moment now, actions& out) {
 }
 
 void lane::failed(moment now, actions& out) {
-  (void)out;
   if (step_ == step::fetching || step_ == step::resolving ||
       step_ == step::marking) {
-    step_ = step::idle;
+    drop_permit(now, out);
     not_before_ = std::max(not_before_, now.mono + how_.retry_first);
   }
 }
@@ -254,11 +272,11 @@ std::optional<mono_time> lane::wake() const {
   std::optional<mono_time> at;
   auto consider = [&](mono_time t) { at = at ? std::min(*at, t) : t; };
   if (!stopped_ && !queue_.empty() && step_ == step::idle)
-    consider(std::max(not_before_, window_at_.value_or(mono_time{})));
+    consider(std::max(frozen_until(), window_at_.value_or(mono_time{})));
   if (!stopped_)
     for (auto& x : express_)
       if (!x.flying)
-        consider(x.not_before);
+        consider(std::max(x.not_before, frozen_));
   return at;
 }
 
@@ -271,7 +289,7 @@ std::size_t lane::in_flight() const noexcept {
 mono_time lane::clear_at() const {
   if (!queue_.empty() || !express_.empty() || moved_to_ != 0)
     return mono_time::max();
-  return std::max(not_before_, window_.clear_at());
+  return std::max(frozen_until(), window_.clear_at());
 }
 
 std::string_view lane::waits_for() const noexcept {

@@ -121,6 +121,9 @@ class lane {
   /// Stop beginning new attempts (drain); what is under way may end.
   void stop() noexcept { stopped_ = true; }
 
+  /// Nothing at all begins before (a 429 that is the whole bot's).
+  void freeze(mono_time until) noexcept { frozen_ = std::max(frozen_, until); }
+
   /// Counts what was sent to this chat before this lane existed.
   void spend(mono_time at, unsigned messages) { window_.spend(at, messages); }
 
@@ -132,7 +135,9 @@ class lane {
   /// From when on a lane made anew would behave the same; `mono_time::max()`
   /// while calls wait.
   mono_time clear_at() const;
-  mono_time frozen_until() const noexcept { return not_before_; }
+  mono_time frozen_until() const noexcept {
+    return std::max(not_before_, frozen_);
+  }
   const window& budget() const noexcept { return window_; }
   /// What the head waits for, in a word, for the stats page.
   std::string_view waits_for() const noexcept;
@@ -167,6 +172,8 @@ class lane {
   void advance(moment now, actions& out);
   bool prepare_head(moment now, actions& out);
   bool resolve_head(item& head, actions& out);
+  bool has_room(const item& head, moment now, actions& out);
+  void drop_permit(moment now, actions& out);
   void head_ended(attempt_end& end, moment now, actions& out);
   void express_ended(std::size_t i, attempt_end& end, moment now, actions& out);
   void advance_express(moment now, actions& out);
@@ -187,8 +194,10 @@ class lane {
   window::ticket ticket_ = 0;
   window::ticket permit_ = 0;
   bool has_permit_ = false;
+  mono_time permitted_at_{};
   std::int64_t moved_to_ = 0;
-  mono_time not_before_{};
+  mono_time not_before_{};  ///< the head's next attempt
+  mono_time frozen_{};      ///< everything's
   std::optional<mono_time> window_at_;
   bool stopped_ = false;
 };

@@ -60,7 +60,7 @@ lane_actor::~lane_actor() {
 caf::behavior lane_actor::make_behavior() {
   auto with = [this](auto event) {
     lane::actions todo;
-    stop_if_told();
+    look_around();
     event(shared_->now(), todo);
     perform(todo);
   };
@@ -128,10 +128,11 @@ void lane_actor::perform(lane::actions& todo) {
   look_ahead();
 }
 
-/// Before every event: a lane that stops begins nothing at it.
-void lane_actor::stop_if_told() {
+/// Before every event, so that a lane begins nothing at it that it should not.
+void lane_actor::look_around() {
   if (shared_->stopping)
     machine_.stop();
+  machine_.freeze(mono_time{mono_time::duration{shared_->frozen_until}});
 }
 
 /// Asks for a tick when the machine wants one, unless an earlier or equal one
@@ -248,7 +249,7 @@ void lane_actor::operator()(lane::report& a) {
 }
 
 void lane_actor::on_answer(lane_answer& m) {
-  stop_if_told();
+  look_around();
   auto now = shared_->now();
   attempt_end end;
   if (m.answer) {

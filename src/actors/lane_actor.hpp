@@ -35,7 +35,7 @@ class lane_actor : public caf::event_based_actor {
   void operator()(lane::report& a);
   void on_answer(lane_answer& m);
   void count_answer(const attempt_end& end);
-  void stop_if_told();
+  void look_around();
   void look_ahead();
 
   const std::shared_ptr<services> shared_;

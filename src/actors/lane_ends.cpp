@@ -159,6 +159,8 @@ void lane::express_ended(std::size_t i, attempt_end& end, moment now,
       case verdict::retry_after:
         again = true;
         x.not_before = now.mono + answer.retry_after + retry_guard;
+        freeze(x.not_before);
+        out.push_back(flood{answer.retry_after + retry_guard});
         break;
       case verdict::try_again:
         again = x.call.policy != store::call_policy::at_most_once;
@@ -185,7 +187,7 @@ void lane::advance_express(moment now, actions& out) {
   if (stopped_)
     return;
   for (auto& x : express_) {
-    if (x.flying || now.mono < x.not_before)
+    if (x.flying || now.mono < std::max(x.not_before, frozen_))
       continue;
     x.flying = true;
     ++x.attempts;

@@ -48,6 +48,9 @@ void lease_actor::on_renewed(renewed& m) {
     shared_->count.store_errors.add();
     return;  // asked again at the next tick
   }
+  // Who sends us updates may go by /readyz, and then no accept would ever say
+  // that the store works again.
+  shared_->store_down = false;
   for (auto& asked : m.asked) {
     auto still = std::find_if(m.answer->begin(), m.answer->end(), [&](auto& l) {
       return l.shard == asked.shard && l.term == asked.term;

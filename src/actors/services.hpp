@@ -68,6 +68,8 @@ struct services {
   std::atomic<bool> closed{false};
   /// The last store operation that mattered failed.
   std::atomic<bool> store_down{false};
+  /// Until then, mono ns, no call begins at all: a 429 of the whole bot (G8).
+  std::atomic<std::int64_t> frozen_until{0};
 
   std::atomic<std::int64_t> accepting{0};  ///< updates inside `accept`
   std::atomic<std::int64_t> pending{0};    ///< to turn, with a body in memory

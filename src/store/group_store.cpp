@@ -14,6 +14,8 @@ namespace troupe::store {
 namespace {
 
 constexpr auto idle_step = std::chrono::seconds{1};
+// With so many operations that fail in one group, all are tried alone.
+constexpr unsigned most_groups = 8;
 
 class group_store final : public backend {
  public:
@@ -169,8 +171,8 @@ class group_store final : public backend {
   void refuse_loop();
   bool take(job_list& group);
   void run(job_list& group);
-  result<> attempt(const std::vector<job*>& jobs, bool* operation_failed);
-  result<> operate(const std::vector<job*>& jobs);
+  result<> attempt(const std::vector<job*>& jobs, job*& culprit);
+  result<> operate(const std::vector<job*>& jobs, job*& culprit);
   void answer(job_list& group);
 
   std::unique_ptr<engine> engine_;  // the writer's, once it runs
@@ -261,29 +263,41 @@ void group_store::write_loop() {
   engine_.reset();
 }
 
+// The operation that fails a group is tried alone, and the others again as one
+// group: one chat's damaged record must not cost everybody a sync per
+// operation. Accepts are one operation of the engine, and are parted.
 void group_store::run(job_list& group) {
   std::vector<job*> jobs;
   jobs.reserve(group.size());
   for (auto& j : group)
     jobs.push_back(j.get());
-  bool operation_failed = false;
-  const auto whole = attempt(jobs, &operation_failed);
-  if (whole)
-    return;
-  if (!operation_failed || jobs.size() == 1) {
-    // The disk refused the group as such, or there are no parts to try.
-    for (auto* j : jobs)
-      j->fail(whole.error());
-    return;
+  auto alone = [&](job* j) {
+    job* same = nullptr;
+    if (auto ok = attempt({j}, same); !ok)
+      j->fail(ok.error());
+  };
+  for (unsigned tries = 1; !jobs.empty(); ++tries) {
+    job* culprit = nullptr;
+    const auto whole = attempt(jobs, culprit);
+    if (whole)
+      return;
+    if (!culprit || jobs.size() == 1) {
+      // The disk refused the group as such, or there are no parts to try.
+      for (auto* j : jobs)
+        j->fail(whole.error());
+      return;
+    }
+    std::erase_if(jobs, [&](job* j) {
+      const bool out = j == culprit || tries == most_groups ||
+                       (culprit->as_accept() && j->as_accept());
+      if (out)
+        alone(j);
+      return out;
+    });
   }
-  for (auto* j : jobs)
-    if (auto alone = attempt({j}, &operation_failed); !alone)
-      j->fail(alone.error());
 }
 
-result<> group_store::attempt(const std::vector<job*>& jobs,
-                              bool* operation_failed) {
-  *operation_failed = false;
+result<> group_store::attempt(const std::vector<job*>& jobs, job*& culprit) {
   bool writes = false;
   for (const auto* j : jobs)
     writes = writes || j->writes();
@@ -292,12 +306,11 @@ result<> group_store::attempt(const std::vector<job*>& jobs,
       return ok;
   result<> ok;
   try {
-    ok = operate(jobs);
+    ok = operate(jobs, culprit);
   } catch (const std::exception& e) {
     ok = error{errc::internal, e.what()};
   }
   if (!ok) {
-    *operation_failed = true;
     if (writes)
       engine_->undo();
     return ok;
@@ -305,13 +318,14 @@ result<> group_store::attempt(const std::vector<job*>& jobs,
   return writes ? engine_->end() : ok;
 }
 
-result<> group_store::operate(const std::vector<job*>& jobs) {
+result<> group_store::operate(const std::vector<job*>& jobs, job*& culprit) {
   std::vector<accept_job*> accepts;
   for (auto* j : jobs)
     if (auto* a = j->as_accept())
       accepts.push_back(a);
   bool accepted = false;
   for (auto* j : jobs) {
+    culprit = j;
     result<> ok;
     if (!j->as_accept())
       ok = j->run(*engine_);
@@ -320,6 +334,7 @@ result<> group_store::operate(const std::vector<job*>& jobs) {
     if (!ok)
       return ok;
   }
+  culprit = nullptr;
   return {};
 }
 

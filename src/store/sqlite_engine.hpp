@@ -109,6 +109,7 @@ class sqlite_engine final : public engine {
   void put_call(const call& c, shard_id shard);
   void put_timers(const turn& t, shard_id shard);
   void change_audience(const audience_change& a);
+  void note_sent(const settlement& s);
   std::optional<entry> end_call(const settlement& s);
   result<std::vector<call>> read_calls(shard_id shard, std::int64_t after,
                                        std::int64_t last, std::size_t limit,

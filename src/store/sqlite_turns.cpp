@@ -308,10 +308,23 @@ result<std::vector<std::optional<entry>>> sqlite_engine::settle(
   return finish(std::move(out));
 }
 
+// Labels that can't be read cost edits of this chat's messages, not the
+// settling of all the others' calls: its next commit fails, and says so.
+void sqlite_engine::note_sent(const settlement& s) {
+  std::optional<std::vector<label>> labels;
+  {
+    auto rows = sql_.chat_labels.query(kt(s.from), s.from.id);
+    if (!rows.next())
+      return;
+    labels = decode_labels(rows.bytes(0));
+  }
+  if (labels && note_message(*labels, s))
+    sql_.put_labels.run(kt(s.from), s.from.id, encode_labels(*labels));
+}
+
 std::optional<entry> sqlite_engine::end_call(const settlement& s) {
   if (s.outcome == call_outcome::sent && !s.label.empty())
-    if (auto labels = labels_of(s.from); labels && note_message(*labels, s))
-      sql_.put_labels.run(kt(s.from), s.from.id, encode_labels(*labels));
+    note_sent(s);
   if (s.spent > 0 && s.to.is_group())
     sql_.put_spending.run(to_ms(s.spent_at), kt(s.to), s.to.id,
                           std::int64_t{s.spent});

@@ -305,6 +305,83 @@ TEST_CASE("an edit of a label gets the message id of the send before it") {
   CHECK(parse_json(*sends[1].body)->at("message_id") == 901);
 }
 
+TEST_CASE("G8: a frozen bot begins nothing, whatever needs no permit") {
+  auto how = fixture::plain();
+  how.global = true;
+  how.count_replies = false;
+  fixture f{how};
+  f.machine.freeze(at(10s).mono);
+  auto reply = f.call();
+  reply.reply = true;
+  f.push(reply, at(0ms));
+  f.push(f.call("answerCallbackQuery", R"({"callback_query_id":"1"})"),
+         at(0ms));
+  f.machine.tick(at(9'999ms), f.todo);
+  CHECK(f.sent().empty());
+  CHECK(f.machine.wake() == at(10s).mono);
+  f.machine.tick(at(10s), f.todo);
+  CHECK(f.sent().size() == 2);
+  f.push(f.call("answerCallbackQuery", R"({"callback_query_id":"2"})"),
+         at(10s));
+  CHECK(f.sent() == ids{3});
+}
+
+TEST_CASE("G8: a 429 of a call that skips the queue holds the queue, too") {
+  fixture f;
+  f.push(f.call("answerCallbackQuery", R"({"callback_query_id":"1"})"),
+         at(0ms));
+  telegram::answer a;
+  a.what = verdict::retry_after;
+  a.code = 429;
+  a.retry_after = 5s;
+  f.answer({1}, a, at(1ms));
+  CHECK(f.take<lane::flood>().size() == 1);
+  f.push(f.call(), at(2ms));
+  CHECK(f.sent() == ids{1});
+  CHECK(*f.machine.wake() > at(5s).mono);
+  f.machine.tick(at(6s), f.todo);
+  CHECK(f.sent().size() == 2);
+}
+
+TEST_CASE("G5: a call that is sent at most once is marked when it may leave") {
+  auto how = fixture::limited();
+  how.global = true;
+  fixture f{how};
+  auto once = f.call();
+  once.policy = store::call_policy::at_most_once;
+  f.machine.spend(at(0ms).mono, 1);
+  f.push(once, at(1ms));
+  CHECK(f.take<lane::settle>().empty());  // the chat's second is spent
+  CHECK(f.take<lane::ask>().empty());
+  const auto free = *f.machine.wake();
+  f.machine.tick({free, at(0ms).wall}, f.todo);
+  REQUIRE(f.take<lane::ask>().size() == 1);
+  CHECK(f.take<lane::settle>().empty());  // and now it waits for the bot's
+  f.machine.permit(7, {free, at(0ms).wall}, f.todo);
+  auto marks = f.take<lane::settle>();
+  REQUIRE(marks.size() == 1);
+  CHECK(marks[0].what.outcome == call_outcome::attempting);
+  CHECK(f.sent().empty());
+  SECTION("marked at once: it leaves on its permit") {
+    f.machine.marked(once.id, {free + 10ms, at(0ms).wall}, f.todo);
+    CHECK(f.sent() == ids{1});
+    CHECK(f.take<lane::ask>().empty());
+  }
+  SECTION("marked late: the permit is stale, and another is asked for") {
+    f.machine.marked(once.id, {free + 1s, at(0ms).wall}, f.todo);
+    CHECK(f.sent().empty());
+    CHECK(f.take<lane::give_back>().size() == 1);
+    REQUIRE(f.take<lane::ask>().size() == 1);
+    f.machine.permit(8, {free + 1s, at(0ms).wall}, f.todo);
+    CHECK(f.sent() == ids{1});
+  }
+  SECTION("the store does not answer: the permit goes back") {
+    f.machine.failed({free + 1ms, at(0ms).wall}, f.todo);
+    CHECK(f.take<lane::give_back>().size() == 1);
+    CHECK(f.sent().empty());
+  }
+}
+
 TEST_CASE("the same label of two chats is two labels") {
   fixture f;
   f.push(f.call(), at(0ms));

@@ -38,6 +38,14 @@ class moody_engine final : public memory_engine {
     return memory_engine::accept(sorted);
   }
 
+  result<std::vector<chat_record>> load(
+      const std::vector<chat_key>& keys) override {
+    if (keys.front() == damaged)
+      return error{errc::corrupt, "damaged"};
+    return memory_engine::load(keys);
+  }
+
+  static inline const chat_key damaged = chat_key::chat(666);
   static inline std::atomic<int> begun{0};
   static inline std::atomic<bool> bad_disk{false};
   static inline std::atomic<std::size_t> merged{0};
@@ -195,6 +203,29 @@ TEST_CASE("one bad operation does not fail the others of its group") {
   door.set_value();
   s->close();
   CHECK(codes == std::vector<errc>{errc{}, errc::corrupt, errc{}});
+}
+
+TEST_CASE("G10: beside operations that fail, the others stay one group") {
+  test_clock time;
+  std::promise<void> door;
+  sync_store s{make_group_store(
+      std::make_unique<moody_engine>(time, door.get_future().share()), true)};
+  make_wait(s);
+  std::atomic<int> failed{0}, claimed{0};
+  for (std::uint16_t i = 0; i < 100; ++i) {
+    if (i % 50 == 25)
+      s->load({moody_engine::damaged}, [&](auto r) {
+        failed += !r && r.error().code == errc::corrupt ? 1 : 0;
+      });
+    else
+      s->claim({{2}}, "n", milliseconds{1},
+               [&](auto r) { claimed += r.has_value() ? 1 : 0; });
+  }
+  door.set_value();
+  s->close();
+  CHECK((failed == 2 && claimed == 98));
+  // The one in front of the door, and the group without none, one and both.
+  CHECK(moody_engine::begun == 1 + 3);
 }
 
 TEST_CASE("a disk that refuses a group is told to each, and may recover") {
