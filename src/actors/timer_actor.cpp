@@ -10,6 +10,8 @@ namespace {
 
 // Due timers asked for at once, and under way at once.
 constexpr std::size_t page = 512;
+// Under way at once: a shard keeps those that it can't turn yet in memory.
+constexpr std::size_t most_fired = 4 * page;
 // Looked at anew at least this often: wall clocks jump.
 constexpr milliseconds longest_sleep{30'000};
 
@@ -39,6 +41,10 @@ caf::behavior timer_actor::make_behavior() {
 void timer_actor::ask() {
   if (asking_ || shared_->stopping || shared_->draining)
     return;
+  if (fired_.size() >= most_fired) {
+    again_ = true;  // when enough of these are done
+    return;
+  }
   asking_ = true;
   again_ = false;
   std::vector<shard_id> all;
