@@ -55,7 +55,8 @@ struct node_options {
   limit_options limits;
   turn_options turns;
   send_options sending;
-  milliseconds chat_idle{60'000};  ///< then a chat actor is passivated
+  milliseconds chat_idle{60'000};   ///< then a chat actor is passivated
+  milliseconds timer_look{30'000};  ///< at least this often: wall clocks jump
   std::size_t max_pending =
       20'000;            ///< accepted, waiting in memory; over it 503
   unsigned workers = 0;  ///< CAF's; 0: half as many as cores

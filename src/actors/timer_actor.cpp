@@ -12,8 +12,6 @@ namespace {
 constexpr std::size_t page = 512;
 // Under way at once: a shard keeps those that it can't turn yet in memory.
 constexpr std::size_t most_fired = 4 * page;
-// Looked at anew at least this often: wall clocks jump.
-constexpr milliseconds longest_sleep{30'000};
 
 }  // namespace
 
@@ -75,7 +73,7 @@ void timer_actor::on_due(due_answer& m) {
       by_shard[shard_of(t.key, shards).value].timers.push_back(std::move(t));
   for (auto& [shard, batch] : by_shard)
     caf::anon_send(shared_->shards[shard], std::move(batch));
-  auto next = now + longest_sleep;
+  auto next = now + shared_->how.timer_look;
   if (found.next)
     next = std::min(next, *found.next);
   wake_at(next);
@@ -86,8 +84,8 @@ void timer_actor::wake_at(wall_time at) {
     return;
   wake_ = at;
   auto now = shared_->how.time->wall();
-  auto wait =
-      std::clamp<milliseconds>(at - now, milliseconds{0}, longest_sleep);
+  auto wait = std::clamp<milliseconds>(at - now, milliseconds{0},
+                                       shared_->how.timer_look);
   delayed_send(this, wait, tick_atom::value);
 }
 

@@ -25,15 +25,15 @@ void faulty::at(std::uint64_t n, fault f) {
   all_plan_[n] = f;
 }
 
-void faulty::at_write(std::uint64_t n, fault f) {
+void faulty::at_accept(std::uint64_t n, fault f) {
   std::lock_guard lock{mutex_};
-  write_plan_[n] = f;
+  accept_plan_[n] = f;
 }
 
 void faulty::heal() {
   std::lock_guard lock{mutex_};
   all_plan_.clear();
-  write_plan_.clear();
+  accept_plan_.clear();
 }
 
 std::uint64_t faulty::operations() const {
@@ -41,24 +41,24 @@ std::uint64_t faulty::operations() const {
   return operations_;
 }
 
-std::uint64_t faulty::writes() const {
+std::uint64_t faulty::accepts() const {
   std::lock_guard lock{mutex_};
-  return writes_;
+  return accepts_;
 }
 
-std::optional<fault> faulty::next(bool write) {
+std::optional<fault> faulty::next(bool accept) {
   std::lock_guard lock{mutex_};
   auto f = befalls(all_plan_, ++operations_);
-  if (!write)
+  if (!accept)
     return f;
-  ++writes_;
-  return f ? f : befalls(write_plan_, writes_);
+  ++accepts_;
+  return f ? f : befalls(accept_plan_, accepts_);
 }
 
 // `go` passes the operation on, with the callback it is given.
 template <class T, class Go>
-void faulty::meet(bool write, callback<T> done, Go go) {
-  const auto f = next(write);
+void faulty::meet(callback<T> done, Go go, bool accept) {
+  const auto f = next(accept);
   if (!f)
     return go(std::move(done));
   switch (f->happens) {
@@ -87,129 +87,131 @@ void faulty::meet(bool write, callback<T> done, Go go) {
 
 void faulty::accept(std::vector<arrival> batch,
                     callback<std::vector<receipt>> done) {
-  meet(true, std::move(done), [&](callback<std::vector<receipt>> d) {
-    inner_->accept(std::move(batch), std::move(d));
-  });
+  meet(
+      std::move(done),
+      [&](callback<std::vector<receipt>> d) {
+        inner_->accept(std::move(batch), std::move(d));
+      },
+      true);
 }
 
 void faulty::claim(std::vector<shard_id> wanted, std::string node,
                    milliseconds ttl, callback<std::vector<lease>> done) {
-  meet(true, std::move(done), [&](callback<std::vector<lease>> d) {
+  meet(std::move(done), [&](callback<std::vector<lease>> d) {
     inner_->claim(std::move(wanted), std::move(node), ttl, std::move(d));
   });
 }
 
 void faulty::renew(std::vector<lease> held, milliseconds ttl,
                    callback<std::vector<lease>> done) {
-  meet(true, std::move(done), [&](callback<std::vector<lease>> d) {
+  meet(std::move(done), [&](callback<std::vector<lease>> d) {
     inner_->renew(std::move(held), ttl, std::move(d));
   });
 }
 
 void faulty::release(std::vector<lease> held, callback<> done) {
-  meet(true, std::move(done),
+  meet(std::move(done),
        [&](callback<> d) { inner_->release(std::move(held), std::move(d)); });
 }
 
 void faulty::backlog(shard_id shard, seq_no after, std::size_t limit,
                      callback<std::vector<entry>> done) {
-  meet(false, std::move(done), [&](callback<std::vector<entry>> d) {
+  meet(std::move(done), [&](callback<std::vector<entry>> d) {
     inner_->backlog(shard, after, limit, std::move(d));
   });
 }
 
 void faulty::entries(shard_id shard, std::vector<seq_no> wanted,
                      callback<std::vector<entry>> done) {
-  meet(false, std::move(done), [&](callback<std::vector<entry>> d) {
+  meet(std::move(done), [&](callback<std::vector<entry>> d) {
     inner_->entries(shard, std::move(wanted), std::move(d));
   });
 }
 
 void faulty::load(std::vector<chat_key> keys,
                   callback<std::vector<chat_record>> done) {
-  meet(false, std::move(done), [&](callback<std::vector<chat_record>> d) {
+  meet(std::move(done), [&](callback<std::vector<chat_record>> d) {
     inner_->load(std::move(keys), std::move(d));
   });
 }
 
 void faulty::commit(lease held, std::vector<turn> turns,
                     callback<std::vector<turn_receipt>> done) {
-  meet(true, std::move(done), [&](callback<std::vector<turn_receipt>> d) {
+  meet(std::move(done), [&](callback<std::vector<turn_receipt>> d) {
     inner_->commit(held, std::move(turns), std::move(d));
   });
 }
 
 void faulty::outbox(shard_id shard, call_id after, std::size_t limit,
                     callback<std::vector<call>> done) {
-  meet(false, std::move(done), [&](callback<std::vector<call>> d) {
+  meet(std::move(done), [&](callback<std::vector<call>> d) {
     inner_->outbox(shard, after, limit, std::move(d));
   });
 }
 
 void faulty::calls(shard_id shard, std::vector<call_id> wanted,
                    callback<std::vector<call>> done) {
-  meet(false, std::move(done), [&](callback<std::vector<call>> d) {
+  meet(std::move(done), [&](callback<std::vector<call>> d) {
     inner_->calls(shard, std::move(wanted), std::move(d));
   });
 }
 
 void faulty::settle(lease held, std::vector<settlement> outcomes,
                     callback<std::vector<std::optional<entry>>> done) {
-  meet(true, std::move(done),
-       [&](callback<std::vector<std::optional<entry>>> d) {
-         inner_->settle(held, std::move(outcomes), std::move(d));
-       });
+  meet(std::move(done), [&](callback<std::vector<std::optional<entry>>> d) {
+    inner_->settle(held, std::move(outcomes), std::move(d));
+  });
 }
 
 void faulty::spent(wall_time since, callback<std::vector<spending>> done) {
-  meet(false, std::move(done), [&](callback<std::vector<spending>> d) {
+  meet(std::move(done), [&](callback<std::vector<spending>> d) {
     inner_->spent(since, std::move(d));
   });
 }
 
 void faulty::due(std::vector<shard_id> of, wall_time now, std::size_t limit,
                  callback<due_timers> done) {
-  meet(false, std::move(done), [&](callback<due_timers> d) {
+  meet(std::move(done), [&](callback<due_timers> d) {
     inner_->due(std::move(of), now, limit, std::move(d));
   });
 }
 
 void faulty::timers(chat_key key, callback<std::vector<timer>> done) {
-  meet(false, std::move(done), [&](callback<std::vector<timer>> d) {
+  meet(std::move(done), [&](callback<std::vector<timer>> d) {
     inner_->timers(key, std::move(d));
   });
 }
 
 void faulty::dead_letters(dead_letter_id after, std::size_t limit,
                           callback<std::vector<dead_letter>> done) {
-  meet(false, std::move(done), [&](callback<std::vector<dead_letter>> d) {
+  meet(std::move(done), [&](callback<std::vector<dead_letter>> d) {
     inner_->dead_letters(after, limit, std::move(d));
   });
 }
 
 void faulty::retry(std::vector<dead_letter_id> which,
                    callback<std::vector<entry>> done) {
-  meet(true, std::move(done), [&](callback<std::vector<entry>> d) {
+  meet(std::move(done), [&](callback<std::vector<entry>> d) {
     inner_->retry(std::move(which), std::move(d));
   });
 }
 
 void faulty::drop(std::vector<dead_letter_id> which,
                   callback<std::size_t> done) {
-  meet(true, std::move(done), [&](callback<std::size_t> d) {
+  meet(std::move(done), [&](callback<std::size_t> d) {
     inner_->drop(std::move(which), std::move(d));
   });
 }
 
 void faulty::audience(std::optional<chat_key> after, std::size_t limit,
                       callback<std::vector<member>> done) {
-  meet(false, std::move(done), [&](callback<std::vector<member>> d) {
+  meet(std::move(done), [&](callback<std::vector<member>> d) {
     inner_->audience(after, limit, std::move(d));
   });
 }
 
 void faulty::stats(callback<figures> done) {
-  meet(false, std::move(done),
+  meet(std::move(done),
        [&](callback<figures> d) { inner_->stats(std::move(d)); });
 }
 

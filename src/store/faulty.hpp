@@ -22,8 +22,8 @@ struct fault {
 };
 
 /// Any store, with a plan of what goes wrong: for tests that fail the n-th
-/// operation. Operations count from 1 in the order of the calls; writes have a
-/// count of their own. What isn't planned goes through.
+/// operation. Operations count from 1 in the order of the calls; accepts have a
+/// count of their own, too. What isn't planned goes through.
 ///
 /// A delay holds the store's thread, as a slow disk would.
 class faulty final : public backend {
@@ -33,12 +33,12 @@ class faulty final : public backend {
   /// From the `n`-th operation on.
   /// **Threads**: any.
   void at(std::uint64_t n, fault f);
-  /// From the `n`-th write on.
-  void at_write(std::uint64_t n, fault f);
+  /// From the `n`-th accept on, whatever else goes on meanwhile.
+  void at_accept(std::uint64_t n, fault f);
   /// Forgets the plan, not the counts.
   void heal();
   std::uint64_t operations() const;
-  std::uint64_t writes() const;
+  std::uint64_t accepts() const;
 
   std::uint16_t shards() const noexcept override { return inner_->shards(); }
   bool exclusive() const noexcept override { return inner_->exclusive(); }
@@ -81,16 +81,16 @@ class faulty final : public backend {
  private:
   using plan = std::map<std::uint64_t, fault>;
 
-  std::optional<fault> next(bool write);
+  std::optional<fault> next(bool accept);
   template <class T, class Go>
-  void meet(bool write, callback<T> done, Go go);
+  void meet(callback<T> done, Go go, bool accept = false);
 
   std::unique_ptr<backend> inner_;
   mutable std::mutex mutex_;
   std::uint64_t operations_ = 0;
-  std::uint64_t writes_ = 0;
+  std::uint64_t accepts_ = 0;
   plan all_plan_;
-  plan write_plan_;
+  plan accept_plan_;
 };
 
 }  // namespace troupe::store

@@ -57,7 +57,7 @@ class folder {
 
 /// Counts the texts of its chat and replies `n=<count> text=<text>`. Texts
 /// that begin with "soon" and "timer" set a timer of that name, due in 20 ms
-/// and 1.5 s. `hook` sees each text first, and may throw or block.
+/// and an hour. `hook` sees each text first, and may throw or block.
 class counter_chat final : public detail::live_chat {
  public:
   counter_chat(std::int64_t id, std::function<void(const std::string&)> hook)
@@ -95,7 +95,7 @@ class counter_chat final : public detail::live_chat {
     say(r, "n=" + std::to_string(n_) + " text=" + text);
     if (text.starts_with("timer") || text.starts_with("soon"))
       r.wanted.timers.push_back(
-          {text, scene.now_ms + (text[0] == 's' ? 20 : 1500), ""});
+          {text, scene.now_ms + (text[0] == 's' ? 20 : 3'600'000), ""});
     r.audience = detail::turn_result::standing::active;
     return r;
   }
@@ -262,6 +262,15 @@ inline std::string text_update(std::int64_t id, std::int64_t chat,
          R"("},"from":{"id":1,"is_bot":false,"first_name":"A"},"text":")" +
          text + "\"}}";
 }
+
+/// The machine's clocks; the wall clock is an hour ahead.
+class hour_later final : public clock {
+ public:
+  wall_time wall() const noexcept override {
+    return system_clock().wall() + std::chrono::hours{1};
+  }
+  mono_time mono() const noexcept override { return system_clock().mono(); }
+};
 
 inline actors::node_options fast() {
   actors::node_options o;

@@ -76,7 +76,7 @@ TEST_CASE("a planned failure does nothing and befalls one operation") {
   CHECK(s.stats().journal == 1);
   CHECK(s.accept({arriving(2, key)}).value().at(0).fresh);
   CHECK(plan->operations() == 4);
-  CHECK(plan->writes() == 3);
+  CHECK(plan->accepts() == 3);
 }
 
 TEST_CASE("a planned loss of the answer does the work") {
@@ -84,8 +84,8 @@ TEST_CASE("a planned loss of the answer does the work") {
   auto f = faulty_memory(time);
   auto* plan = f.get();
   sync_store s{std::move(f)};
-  plan->at_write(1, {fault::what::commit_then_error});
-  CHECK(s.load_one(key).version == 0);  // a read: does not count
+  plan->at_accept(1, {fault::what::commit_then_error});
+  CHECK(s.load_one(key).version == 0);  // no accept: does not count
   auto r = s.accept({arriving(1, key)});
   REQUIRE_FALSE(r.has_value());
   CHECK(r.error().code == errc::unknown_outcome);
