@@ -109,6 +109,12 @@ void poller_actor::on_updates(const std::string& body) {
   for (auto& u : *updates) {
     if (u.where.kind == telegram::update_kind::none)
       continue;  // nothing in it to turn
+    // Confirmed with the rest, so it goes into the journal like the rest, and
+    // from there to the dead letters: no bot can read it.
+    if (!u.trouble.empty())
+      log::warn("bad_update", {{"update", u.where.id.value},
+                               {"bytes", std::uint64_t{u.body.size()}},
+                               {"error", u.trouble}});
     batch->push_back(
         {u.where.id, u.where.key, store::make_payload(std::move(u.body)), now});
   }

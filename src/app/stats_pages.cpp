@@ -111,7 +111,13 @@ json::object to_json(const store::dead_letter& from, bool with_body) {
   if (with_body) {
     const std::string& text = from.body ? *from.body : std::string{};
     auto parsed = parse_json(text);
-    out["body"] = parsed ? std::move(*parsed) : json::value(text);
+    if (!parsed) {
+      // Perhaps not even UTF-8: that may be why it died.
+      std::string quoted;
+      append_json_string(quoted, text);
+      parsed = parse_json(quoted);
+    }
+    out["body"] = std::move(parsed.value());
   }
   return out;
 }

@@ -171,6 +171,9 @@ verdict judge(int code, const parts& said, std::string_view text) noexcept {
   }
   switch (code) {
     case 401:
+      // Bare ones are some proxy's: no reason to stop a bot, either.
+      if (!said.json)
+        return verdict::try_again;
       return has_any(text, gone_texts) || has_any(text, dead_user_texts)
                  ? verdict::chat_gone
                  : verdict::bad_token;
@@ -178,7 +181,7 @@ verdict judge(int code, const parts& said, std::string_view text) noexcept {
       // Telegram always says why. A bare 403 is some proxy's, and must not
       // strike a whole audience off.
       return said.json ? verdict::chat_gone : verdict::try_again;
-    case 404: return judge_not_found(text);
+    case 404: return said.json ? judge_not_found(text) : verdict::try_again;
     case 408: return verdict::try_again;
     case 409: return verdict::conflict;
     case 421: return said.json ? verdict::bad_token : verdict::try_again;

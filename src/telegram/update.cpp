@@ -217,7 +217,7 @@ result<std::vector<polled>> split_updates(std::string_view json) {
   for (detail::item element; elements.next(element);) {
     auto where = route(element.value);
     if (where) {
-      out.push_back({*where, std::string{element.value}});
+      out.push_back({*where, std::string{element.value}, {}});
       continue;
     }
     auto member = detail::find_member(element.value, "update_id");
@@ -226,8 +226,9 @@ result<std::vector<polled>> split_updates(std::string_view json) {
       return error{errc::bad_input, "an update without a usable update_id (" +
                                         where.error().context + ")"};
     out.push_back(
-        {{update_id{*id}, update_kind::none, chat_key::lone(update_id{*id})},
-         std::string{element.value}});
+        {{update_id{*id}, update_kind::unknown, chat_key::lone(update_id{*id})},
+         std::string{element.value},
+         where.error().context});
   }
   if (!elements.complete())
     return error{errc::bad_input, "a getUpdates answer that breaks off"};

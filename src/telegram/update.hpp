@@ -70,12 +70,13 @@ result<routing> route(std::string_view json);
 /// One update of a getUpdates answer.
 struct polled {
   routing where;
-  std::string body;  ///< the update's JSON, byte for byte
+  std::string body;     ///< the update's JSON, byte for byte
+  std::string trouble;  ///< why `route` refused it; else empty
 };
 
 /// Takes a getUpdates answer (`{"ok":true,"result":[...]}`) apart. An element
-/// that `route` refuses is skipped if its `update_id` can be read, and is then
-/// listed with kind `none` so that the offset can move past it.
+/// that `route` refuses is listed with kind `unknown` and a key of its own if
+/// its `update_id` can be read: the offset moves past it, so it must be kept.
 /// **Errors**: `errc::bad_input`.
 result<std::vector<polled>> split_updates(std::string_view json);
 

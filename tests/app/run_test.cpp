@@ -271,6 +271,28 @@ TEST_CASE("the running node is asked for its dead letters") {
   CHECK(bot.stop() == 0);
 }
 
+TEST_CASE("G1: a polled update that nobody can read becomes a dead letter") {
+  stage s;
+  s.telegram.answer("getUpdates", 200,
+                    "{\"ok\":true,\"result\":[{\"update_id\":9001,"
+                    "\"message\":{\"poison\":01,\"text\":\"\xff\"}}]}");
+  auto env = s.environment();
+  env["TROUPE_BOT_MODE"] = "polling";
+  running_bot bot{env};
+  REQUIRE(eventually([&] { return s.get("/readyz") == 200; }));
+  REQUIRE(eventually(
+      [&] { return has(s.telegram.last("getUpdates"), "\"offset\":9002"); }));
+  s.telegram.answer("getUpdates", 503, "");
+  REQUIRE(eventually([&] {
+    return has(run_bot({"dead-letters", "list"}, env).out, "poisoned");
+  }));
+  const auto shown = run_bot({"dead-letters", "show", "1"}, env);
+  CHECK(shown.code == 0);
+  CHECK(has(shown.out, "9001"));
+  CHECK(has(shown.out, "\xef\xbf\xbd"));
+  CHECK(bot.stop() == 0);
+}
+
 TEST_CASE("with a public URL the webhook is registered, again if need be") {
   stage s;
   s.telegram.answer("setWebhook", 502, "<html>Bad Gateway</html>");

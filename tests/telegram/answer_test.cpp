@@ -196,8 +196,9 @@ TEST_CASE("bodies that are no JSON are judged by the status") {
     CHECK(read(502, body).what == verdict::try_again);
     CHECK(read(413, body).what == verdict::refused);
     CHECK(read(400, body).what == verdict::refused);
-    CHECK(read(401, body).what == verdict::bad_token);
-    CHECK(read(404, body).what == verdict::bad_token);
+    // A proxy's page must not end the bot.
+    CHECK(read(401, body).what == verdict::try_again);
+    CHECK(read(404, body).what == verdict::try_again);
     CHECK(read(409, body).what == verdict::conflict);
     CHECK(read(408, body).what == verdict::try_again);
     CHECK(read(301, body).what == verdict::try_again);

@@ -32,7 +32,7 @@ TEST_CASE("an empty answer has no updates") {
   }
 }
 
-TEST_CASE("a broken update neither hides the others nor stops the offset") {
+TEST_CASE("G1: a broken update neither hides the others nor stops the offset") {
   for (const auto& broken : std::vector<std::string>{
            R"({"update_id":8,"message":{"text":"\x"}})",
            R"({"update_id":8,"message":{"n":01}})",
@@ -46,7 +46,12 @@ TEST_CASE("a broken update neither hides the others nor stops the offset") {
     REQUIRE(out.has_value());
     REQUIRE(out->size() == 3);
     CHECK((*out)[1].where.id == update_id{8});
-    CHECK((*out)[1].where.kind == update_kind::none);
+    // Something to keep, unlike an update that has nothing but its id.
+    CHECK((*out)[1].where.kind == update_kind::unknown);
+    CHECK((*out)[1].body == broken);
+    CHECK_FALSE((*out)[1].trouble.empty());
+    CHECK((*out)[0].where.kind == update_kind::none);
+    CHECK((*out)[0].trouble.empty());
     CHECK((*out)[1].where.key == chat_key::lone(update_id{8}));
     CHECK((*out)[2].where.id == update_id{9});
   }
