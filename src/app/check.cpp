@@ -163,14 +163,15 @@ class checks {
       if (folder.empty())
         folder = ".";
       if (::access(folder.c_str(), W_OK | X_OK) == 0) {
-        return ok("store", "none yet; `run` creates " + with_.store_url);
+        return ok("store",
+                  "none yet; `run` creates " + shown_store(with_.store_url));
       }
       return fail("store", folder + " can't be written to",
                   "create it or change its owner");
     }
     auto opened = store::open(store_options_of(with_));
     if (opened)
-      return ok("store", with_.store_url + " opens");
+      return ok("store", shown_store(with_.store_url) + " opens");
     fail("store", opened.error().context,
          opened.error().code == errc::conflict
              ? "stop the instance that holds it"

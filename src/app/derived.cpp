@@ -2,14 +2,12 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 
 #include "app/settings_file.hpp"
 #include "core/json.hpp"
 #include "core/log.hpp"
 #include "http/crypto.hpp"
-#include "telegram/update.hpp"
 
 namespace troupe::app {
 namespace {
@@ -36,40 +34,6 @@ std::string host_name() {
 template <class To>
 To narrow(std::int64_t n) {
   return static_cast<To>(n);  // the table's ranges fit
-}
-
-/// The list for setWebhook. An empty one means Telegram's default, where a
-/// missing one would keep what was set before.
-result<json::array> allowed_updates(const std::string& text) {
-  json::array out;
-  if (text == "default")
-    return out;
-  if (text == "all") {
-    for (auto n = static_cast<unsigned>(telegram::update_kind::message);
-         n <= static_cast<unsigned>(telegram::update_kind::subscription); ++n) {
-      const auto name = to_string(static_cast<telegram::update_kind>(n));
-      out.emplace_back(std::string{name});
-    }
-    return out;
-  }
-  for (std::size_t at = 0; at <= text.size();) {
-    const std::size_t end = std::min(text.find(',', at), text.size());
-    std::string_view name{text.data() + at, end - at};
-    while (name.starts_with(' '))
-      name.remove_prefix(1);
-    while (name.ends_with(' '))
-      name.remove_suffix(1);
-    const auto kind = telegram::parse_update_kind(name);
-    if (kind == telegram::update_kind::unknown ||
-        kind == telegram::update_kind::none) {
-      return error{errc::bad_input, "webhook.allowed_updates: \"" +
-                                        std::string{name} +
-                                        "\" is no kind of update"};
-    }
-    out.emplace_back(std::string{name});
-    at = end + 1;
-  }
-  return out;
 }
 
 void append_part(std::string& out, const std::string& boundary,
@@ -206,13 +170,15 @@ std::string store_file(const settings& from) {
 result<encoded_call> set_webhook_call(const settings& from,
                                       const std::string& url,
                                       bool drop_pending) {
-  auto kinds = allowed_updates(from.webhook_allowed_updates);
+  const auto kinds = update_kinds(from.webhook_allowed_updates);
   if (!kinds)
     return kinds.error();
   json::object fields;
   fields["url"] = public_url(from, url);
   fields["max_connections"] = from.webhook_max_connections;
-  fields["allowed_updates"] = std::move(*kinds);
+  // An empty list means Telegram's default, where a missing one would keep
+  // what was set before.
+  fields["allowed_updates"] = json::array(kinds->begin(), kinds->end());
   if (const auto secret = webhook_secret(from, true); !secret.empty()) {
     fields["secret_token"] = secret;
   }

@@ -125,7 +125,7 @@ result<std::unique_ptr<node_link>> find_node(const settings& from) {
   std::error_code code;
   if (file.empty() || !std::filesystem::exists(file, code)) {
     return error{errc::not_found, why + ", and there is no store at " +
-                                      from.store_url +
+                                      shown_store(from.store_url) +
                                       (code ? ": " + code.message() : "")};
   }
   auto store = store::open(store_options_of(from));

@@ -11,8 +11,6 @@ namespace troupe::app {
 namespace {
 
 constexpr milliseconds timeout{20'000};
-constexpr milliseconds first_pause{1'000};
-constexpr milliseconds longest_pause{60'000};
 
 std::string member(const std::string& text, std::string_view name) {
   const auto parsed = parse_json(text);
@@ -42,11 +40,12 @@ identity who_am_i(const bot_api& api) {
 }
 
 registrar::registrar(const settings& with, bot_api api, bool identified,
-                     std::function<void()> on_bad_token)
+                     std::function<void()> on_bad_token, pauses how_long)
     : with_{with},
       api_{std::move(api)},
       identified_{identified},
       on_bad_token_{std::move(on_bad_token)},
+      pauses_{how_long},
       thread_{[this] { work(); }} {}
 
 registrar::~registrar() {
@@ -76,8 +75,8 @@ void registrar::work() {
 }
 
 bool registrar::until_done(next (registrar::*step)()) {
-  for (milliseconds wait = first_pause;;
-       wait = std::min(wait * 2, longest_pause)) {
+  for (milliseconds wait = pauses_.first;;
+       wait = std::min(wait * 2, pauses_.longest)) {
     asked_to_wait_ = milliseconds{0};
     const next what = (this->*step)();
     if (what != next::again)
@@ -111,7 +110,7 @@ registrar::next registrar::judge(const char* event,
                      {"error", got->text()}});
   switch (got->answer.what) {
     case verdict::bad_token: on_bad_token_(); return next::never;
-    case verdict::refused: return next::never;
+    case verdict::refused: asked_to_wait_ = pauses_.longest; return next::again;
     default: asked_to_wait_ = got->answer.retry_after; return next::again;
   }
 }
@@ -124,7 +123,8 @@ registrar::next registrar::register_webhook() {
   const auto encoded = set_webhook_call(with_, with_.webhook_public_url, false);
   if (!encoded) {
     log::error("register_webhook", {{"error", encoded.error().context}});
-    return next::never;
+    asked_to_wait_ = pauses_.longest;
+    return next::again;
   }
   const next what = judge(
       "register_webhook",

@@ -25,14 +25,21 @@ identity who_am_i(const bot_api& api);
 /// Makes Telegram know about us, in the background: getMe until it is
 /// answered, then setWebhook if `webhook.public_url` is set, or a look whether
 /// a webhook stands in the way of polling. Waits between attempts, doubling up
-/// to a minute, and as long as a 429 says.
+/// to a minute, and as long as a 429 says. A refusal is no reason to give up: a
+/// host's name may come to be known, a certificate may be replaced; a bot that
+/// gives up would be ready and get nothing.
 /// **Lifetime**: the client outlives it; close the client before destroying
 /// it, so that no call is waited for.
 class registrar {
  public:
+  /// Between two attempts; after a refusal, the longest.
+  struct pauses {
+    milliseconds first{1'000};
+    milliseconds longest{60'000};
+  };
   /// @param on_bad_token called at most once, on the registrar's thread.
   registrar(const settings& with, bot_api api, bool identified,
-            std::function<void()> on_bad_token);
+            std::function<void()> on_bad_token, pauses how_long);
   ~registrar();
   registrar(const registrar&) = delete;
   registrar& operator=(const registrar&) = delete;
@@ -55,6 +62,7 @@ class registrar {
   bot_api api_;
   bool identified_;
   std::function<void()> on_bad_token_;
+  pauses pauses_;
   milliseconds asked_to_wait_{0};
   std::mutex mutex_;
   std::condition_variable stopped_;

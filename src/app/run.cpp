@@ -107,7 +107,7 @@ class program {
   std::optional<int> open() {
     auto store = store::open(store_options_of(with_));
     if (!store)
-      return fail("store.url " + with_.store_url, store.error());
+      return fail("store.url " + shown_store(with_.store_url), store.error());
     store_ = std::move(*store);
     if (with_.bot_mode == "webhook") {
       if (const auto failed = open_webhook())
@@ -172,10 +172,13 @@ class program {
     gate_->store(node_.get());
     if (stats_)
       stats_->pages().attach(std::make_shared<running_node>(*node_));
-    registrar_.emplace(with_, api, me.known, [this] {
-      bad_token_ = true;
-      stop_.interrupt();
-    });
+    registrar_.emplace(
+        with_, api, me.known,
+        [this] {
+          bad_token_ = true;
+          stop_.interrupt();
+        },
+        registrar::pauses{});
     log::info("started", {{"bot", me.username},
                           {"mode", with_.bot_mode},
                           {"webhook_port", webhook_ ? webhook_->port() : 0},

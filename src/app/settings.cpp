@@ -5,10 +5,10 @@
 #include <charconv>
 #include <filesystem>
 
+#include "app/settings_check.hpp"
 #include "app/settings_file.hpp"
 #include "core/log.hpp"
 #include "http/client.hpp"
-#include "telegram/call.hpp"
 
 namespace troupe::app {
 namespace {
@@ -60,6 +60,21 @@ std::optional<std::string> assign(settings& to, const key_spec& key,
   return std::nullopt;
 }
 
+/// Registers `user:password@` of a URL, and its password alone.
+void add_user_secrets(const std::string& url) {
+  const std::size_t scheme = url.find("://");
+  const std::size_t at = url.rfind('@');
+  if (scheme == std::string::npos || at == std::string::npos || at < scheme)
+    return;
+  // An '@' may stand in a path, too; a '/' in a password that nobody encoded.
+  std::string user = url.substr(scheme + 3, at - scheme - 3);
+  if (url.starts_with("http") && user.find('/') != std::string::npos)
+    return;
+  if (const auto colon = user.find(':'); colon != std::string::npos)
+    log::add_secret(user.substr(colon + 1));
+  log::add_secret(std::move(user));
+}
+
 /// Collects what is wrong, so that a person sees all of it at once.
 class reader {
  public:
@@ -76,7 +91,7 @@ class reader {
     read_secret("webhook.secret");
     read_secret("stats.token");
     if (problems_.empty())
-      cross_check();
+      check_settings(out_.values, problems_, out_.warnings);
     if (problems_.empty())
       return std::move(out_);
     std::string all;
@@ -98,6 +113,7 @@ class reader {
     // Registered before anything can go wrong with it.
     if (key.secret)
       log::add_secret(text);
+    add_user_secrets(text);
     if (const auto bad = assign(out_.values, key, text)) {
       problem(where, *bad);
       return;
@@ -180,6 +196,12 @@ class reader {
       // Compose files and unit files pass what is unset as empty.
       if (at->second.empty() && !key.may_be_empty)
         continue;
+      if (at->second.empty() && key.name == "webhook.public_url" &&
+          !out_.values.webhook_public_url.empty()) {
+        out_.warnings.push_back(known.back() +
+                                ": is set and empty, which beats "
+                                "webhook.public_url of the file; unset it");
+      }
       take(key, at->second, origin::environment, known.back());
     }
     for (const auto& [name, value] : from_.environment) {
@@ -229,7 +251,8 @@ class reader {
       return;
     auto text = read_small_file(file, 4096);
     if (!text) {
-      problem(name + "_file", text.error().context);
+      // Without the file's name: it may be the secret, put in the wrong place.
+      problem(name + "_file", text.error().context.substr(file.size() + 2));
       return;
     }
     while (!text->empty() &&
@@ -237,7 +260,7 @@ class reader {
       text->pop_back();
     }
     if (text->empty()) {
-      problem(name + "_file", file + ": is empty");
+      problem(name + "_file", "the file is empty");
       return;
     }
     log::add_secret(*text);
@@ -245,86 +268,10 @@ class reader {
     out_.from[name] = other;
   }
 
-  void cross_check();
-  void check_secrets();
-  void check_webhook();
-
   const sources& from_;
   loaded out_;
   std::vector<std::string> problems_;
 };
-
-void reader::check_secrets() {
-  const settings& v = out_.values;
-  if (!v.bot_token.empty()) {
-    std::string why;
-    const bool official =
-        v.bot_api_root.find("//api.telegram.org") != std::string::npos;
-    // Other servers (a simulator) take short ones; but it goes into a path.
-    const bool fits_a_path = std::ranges::all_of(v.bot_token, [](char c) {
-      return std::isalnum(static_cast<unsigned char>(c)) || c == ':' ||
-             c == '_' || c == '-';
-    });
-    if (official && !telegram::valid_token(v.bot_token, &why)) {
-      problem("bot.token", "is no bot token: " + why);
-    } else if (!fits_a_path) {
-      problem("bot.token", "must be made of A-Z a-z 0-9 : _ - only");
-    }
-  }
-  if (!v.webhook_secret.empty() && !telegram::valid_secret(v.webhook_secret)) {
-    problem("webhook.secret", "must be 1-256 of A-Z a-z 0-9 _ -");
-  }
-  if (!v.stats_token.empty() && v.stats_token.size() < 16) {
-    problem("stats.token", "must have at least 16 characters");
-  }
-}
-
-void reader::check_webhook() {
-  const settings& v = out_.values;
-  if (v.webhook_path.front() != '/' ||
-      v.webhook_path.find_first_of("?# ") != std::string::npos) {
-    problem("webhook.path", "must start with '/' and have no '?', '#', ' '");
-  }
-  if (v.webhook_certificate.empty() != v.webhook_key.empty()) {
-    problem("webhook.certificate",
-            "and webhook.key belong together; one of "
-            "them is not set");
-  }
-  if (v.bot_mode == "polling" && !v.webhook_public_url.empty()) {
-    out_.warnings.push_back(
-        "webhook.public_url: ignored, since bot.mode is polling");
-  }
-  const auto listen = parse_endpoint(v.webhook_listen);
-  if (v.bot_mode == "webhook" && v.webhook_secret.empty() &&
-      v.webhook_public_url.empty() && listen && !listen->loopback()) {
-    out_.warnings.push_back(
-        "webhook.secret: not set, so whoever reaches webhook.listen can post "
-        "updates; set TROUPE_WEBHOOK_SECRET");
-  }
-}
-
-void reader::cross_check() {
-  const settings& v = out_.values;
-  check_secrets();
-  check_webhook();
-  if (!v.stats_listen.empty()) {
-    const auto listen = parse_endpoint(v.stats_listen);
-    if (listen && !listen->loopback() && v.stats_token.empty()) {
-      problem("stats.listen", '"' + v.stats_listen +
-                                  "\" is reachable from outside, so "
-                                  "stats.token must be set "
-                                  "(TROUPE_STATS_TOKEN or stats.token_file)");
-    }
-  }
-  if (v.turn_threads > v.turn_max_threads) {
-    problem("turn.threads", "must not be over turn.max_threads");
-  }
-  if (v.limits_global_per_second != 0 &&
-      v.limits_bulk_per_second > v.limits_global_per_second) {
-    out_.warnings.push_back(
-        "limits.bulk_per_second: over limits.global_per_second, which holds");
-  }
-}
 
 }  // namespace
 
@@ -349,6 +296,16 @@ std::string config_file(const std::optional<std::string>& flag,
     return at->second;
   std::error_code ignored;  // can't be looked at: reading it would tell why
   return std::filesystem::exists("troupe.toml", ignored) ? "troupe.toml" : "";
+}
+
+std::string shown_store(const std::string& url) {
+  if (url.starts_with("sqlite:") || url == "memory:")
+    return url;
+  const std::string scheme = url.substr(0, url.find(':'));
+  const bool letters = std::ranges::all_of(scheme, [](char c) {
+    return std::islower(static_cast<unsigned char>(c));
+  });
+  return letters && scheme.size() < url.size() ? scheme + ":***" : "***";
 }
 
 std::string scrub(std::string text) {

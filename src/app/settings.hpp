@@ -118,6 +118,14 @@ settings default_settings();
 /// there as given, the rest as a comment with its default. Holds no secret.
 std::string print_config(const loaded& what);
 
+/// `store.url` for people: a file as it is, of anything else the scheme alone,
+/// for the rest may hold a password.
+std::string shown_store(const std::string& url);
+
+/// The names in `webhook.allowed_updates`: none for `default`, all for `all`.
+/// **Errors**: `errc::bad_input`: a name that is no kind of update.
+result<std::vector<std::string>> update_kinds(std::string_view text);
+
 /// `text` with everything that looks like a bot token replaced, beyond what
 /// `log::redact` knows: for what a person typed in the wrong place.
 std::string scrub(std::string text);

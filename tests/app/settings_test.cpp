@@ -28,7 +28,7 @@ std::string sample(const key_spec& key) {
     case shape::text: return "all";
     case shape::path: return "some.pem";
     case shape::address: return "127.0.0.1:1234";
-    case shape::url: return "http://127.0.0.1:8081";
+    case shape::url: return "https://127.0.0.1:8081";
     case shape::integer:
       return std::to_string(
           std::to_string(key.most) == key.fallback ? key.least : key.most);
@@ -264,6 +264,20 @@ TEST_CASE("an empty variable is an unset one, or empties what may be empty") {
   CHECK(got->values.turn_attempts == 3);
 }
 
+TEST_CASE("an empty variable that takes the file's public URL is warned of") {
+  const temporary_folder folder;
+  sources from;
+  from.file = folder.write(
+      "t.toml", "[webhook]\npublic_url = \"https://bots.example\"\n");
+  CHECK(load_settings(from)->warnings.empty());
+  from.environment["TROUPE_WEBHOOK_PUBLIC_URL"] = "";
+  const auto got = load_settings(from);
+  REQUIRE(got.has_value());
+  CHECK(got->values.webhook_public_url.empty());
+  REQUIRE(got->warnings.size() == 1);
+  CHECK(has(got->warnings.front(), "TROUPE_WEBHOOK_PUBLIC_URL: is set and"));
+}
+
 TEST_CASE("a secret comes from the environment or from its file") {
   const temporary_folder folder;
   const std::string file = folder.write("token", good_token + "\n");
@@ -321,6 +335,88 @@ TEST_CASE("G12: a token in the wrong place is not repeated") {
     const std::string bad = "x/" + std::string{"77001:BBHdqTcvCH1vGWJxfSeofSA"};
     CHECK_FALSE(has(complaint(with_environment({{variable, bad}})), "BBHdq"));
   }
+}
+
+TEST_CASE("G12: a secret in place of its file's name is not repeated") {
+  for (const char* variable :
+       {"TROUPE_BOT_TOKEN_FILE", "TROUPE_WEBHOOK_SECRET_FILE",
+        "TROUPE_STATS_TOKEN_FILE"}) {
+    INFO(variable);
+    const auto text =
+        complaint(with_environment({{variable, "misplaced-secret-7"}}));
+    CHECK(has(text, "_file: can't be read: "));
+    CHECK_FALSE(has(text, "misplaced-secret-7"));
+  }
+}
+
+TEST_CASE("G12: the password of a store or of a public URL is never shown") {
+  const auto got = load_settings(
+      with_environment({{"TROUPE_STORE_URL", "redis://joe:hunter2/x@db/0"},
+                        {"TROUPE_BOT_API_ROOT", "http://127.0.0.1:8081"}}));
+  REQUIRE(got.has_value());
+  CHECK(log::redact("x hunter2/x y") == "x *** y");
+  CHECK(log::redact("joe:hunter2/x") == "***");
+  CHECK_FALSE(has(print_config(*got), "hunter2"));
+  for (const char* command : {"run", "check", "dead-letters"}) {
+    INFO(command);
+    std::vector<std::string> args{command};
+    if (args.front() == "dead-letters")
+      args.emplace_back("list");
+    const auto how =
+        run_bot(args, {{"TROUPE_BOT_TOKEN", "1:test"},
+                       {"TROUPE_BOT_API_ROOT", "http://127.0.0.1:9"},
+                       {"TROUPE_STATS_LISTEN", "127.0.0.1:9"},
+                       {"TROUPE_STORE_URL", "redis://:hq9@db/0"}});
+    CHECK(how.code != 0);
+    CHECK_FALSE(has(how.out + how.err, "hq9"));
+  }
+  CHECK(shown_store("sqlite:/a@b:c/d.db") == "sqlite:/a@b:c/d.db");
+  CHECK(shown_store("memory:") == "memory:");
+  CHECK(shown_store("redis://:x@db") == "redis:***");
+  CHECK(shown_store(good_token) == "***");
+  CHECK(shown_store("hunter2") == "***");
+}
+
+TEST_CASE("a kind of update that nobody knows stops the start") {
+  CHECK(complaint(with_environment(
+            {{"TROUPE_WEBHOOK_ALLOWED_UPDATES", "message,calback_query"}})) ==
+        "webhook.allowed_updates: \"calback_query\" is no kind of update; did "
+        "you mean callback_query?");
+  for (const char* bad :
+       {"message,", ",message", "none", "unknown", "Message", "all,message"}) {
+    INFO(bad);
+    CHECK(has(
+        complaint(with_environment({{"TROUPE_WEBHOOK_ALLOWED_UPDATES", bad}})),
+        "is no kind of update"));
+  }
+  for (const char* good :
+       {"default", "all", "message", " message , chat_member "}) {
+    INFO(good);
+    CHECK(load_settings(
+              with_environment({{"TROUPE_WEBHOOK_ALLOWED_UPDATES", good}}))
+              .has_value());
+  }
+}
+
+TEST_CASE("with Telegram's own server, both directions are encrypted") {
+  for (const char* root :
+       {"http://api.telegram.org", "http://API.Telegram.org:80/"}) {
+    INFO(root);
+    CHECK(has(complaint(with_environment({{"TROUPE_BOT_API_ROOT", root}})),
+              "bot.api_root: must start with https://"));
+  }
+  CHECK(has(complaint(with_environment(
+                {{"TROUPE_WEBHOOK_PUBLIC_URL", "http://bots.example"}})),
+            "webhook.public_url: must start with https://"));
+  // Polling ignores it; a server of one's own takes both.
+  CHECK(load_settings(
+            with_environment({{"TROUPE_WEBHOOK_PUBLIC_URL", "http://b.example"},
+                              {"TROUPE_BOT_MODE", "polling"}}))
+            .has_value());
+  CHECK(load_settings(
+            with_environment({{"TROUPE_WEBHOOK_PUBLIC_URL", "http://b.example"},
+                              {"TROUPE_BOT_API_ROOT", "http://127.0.0.1:81"}}))
+            .has_value());
 }
 
 TEST_CASE("every secret is masked in whatever is logged later") {
