@@ -213,8 +213,8 @@ void add_verify(CLI::App& sim, int& exit_code) {
   auto f = std::make_shared<flags>();
   auto verify = sim.add_subcommand(
       "verify",
-      "Judge a log: exit 0 if every guarantee held, 1 if one is broken, 2 if "
-      "the log can't be judged");
+      "Judge a log: exit 0 if every guarantee that was exercised held, 1 if "
+      "one is broken or nothing was proven, 2 if the log can't be judged");
   verify->add_option("LOG", f->file, "What --log wrote")->required();
   verify->add_flag("--json", f->json, "One JSON object instead of a table");
   verify

@@ -74,6 +74,15 @@ void journal::update(mono_time now, update_id id, std::int64_t chat,
   end();
 }
 
+void journal::dropped(mono_time now, std::int64_t chat,
+                      telegram::update_kind kind, std::string_view why) {
+  begin("dropped", now);
+  number("chat", chat);
+  text("kind", telegram::to_string(kind));
+  text("why", why);
+  end();
+}
+
 void journal::delivery(const webhook_queues::delivery& d, mono_time sent,
                        mono_time answered, unsigned status) {
   begin("deliver", answered);

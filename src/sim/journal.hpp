@@ -31,6 +31,10 @@ class journal {
   void mark(std::string_view event, mono_time now, std::string_view rest = {});
   void update(mono_time now, update_id id, std::int64_t chat, std::int64_t user,
               telegram::update_kind kind, std::string_view text);
+  /// A text nobody will get. @param why `kind`: allowed_updates leaves it out;
+  /// `queue`: that is full.
+  void dropped(mono_time now, std::int64_t chat, telegram::update_kind kind,
+               std::string_view why);
   void delivery(const webhook_queues::delivery& d, mono_time sent,
                 mono_time answered, unsigned status);
   void confirmed(mono_time now, const update_queue::confirmation& c);

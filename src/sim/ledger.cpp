@@ -11,6 +11,9 @@ namespace troupe::sim {
 namespace {
 
 constexpr unsigned notes_per_kind = 3;
+// The least a client of the Bot API waits for an answer; after a longer delay
+// it may repeat the call, whenever its limits let it.
+constexpr std::int64_t client_patience = 15'000'000;
 
 std::uint64_t hash_of(std::string_view text) {
   // 0 stands for "not counted".
@@ -62,6 +65,8 @@ void ledger::note(std::string_view what, std::int64_t in_chat,
 
 void ledger::update(std::int64_t id, std::int64_t chat_id,
                     std::string_view text, std::int64_t at) {
+  if (find(id))
+    return;
   if (entries_.empty())
     first_update_ = at;
   auto index = static_cast<std::uint32_t>(entries_.size());
@@ -77,6 +82,7 @@ void ledger::update(std::int64_t id, std::int64_t chat_id,
     in.texts.push_back(index);
     e.text = hash_of(text);
     e.place = static_cast<std::uint32_t>(in.texts.size());
+    e.refused = at <= in.refused_at;
     if (!in.by_text.empty())
       in.by_text.emplace(e.text, e.place);
     ++sums_.texts;
@@ -103,6 +109,8 @@ void ledger::accept(entry& e) {
     return;
   e.accepted = true;
   ++sums_.accepted;
+  if (e.text != 0)
+    ++sums_.accepted_texts;
 }
 
 void ledger::accepted(std::int64_t id, std::int64_t took) {
@@ -137,49 +145,71 @@ ledger::entry* ledger::match(chat& in, const counted_reply& r) {
   return it == in.by_text.end() ? nullptr : &entries_[in.texts[it->second - 1]];
 }
 
-void ledger::reply(std::int64_t chat_id, std::string_view text, std::int64_t at,
-                   bool answer_lost) {
-  auto counted = read_counted(text);
+// Uses up one excuse of a repeat that arrived at that time: the answer to the
+// first call was lost by then, or not there yet.
+bool ledger::excused(const entry& e, std::int64_t repeat) {
+  auto found = excuses_.find(e.id);
+  if (found == excuses_.end())
+    return false;
+  auto& all = found->second;
+  auto fits = std::find_if(all.begin(), all.end(), [&](const excuse& x) {
+    if (x.how == answer::lost)
+      return repeat >= x.answered;
+    return repeat < x.answered || x.answered - x.arrived >= client_patience;
+  });
+  if (fits == all.end())
+    return false;
+  all.erase(fits);
+  return true;
+}
+
+void ledger::reply(const sent& what) {
+  auto counted = read_counted(what.text);
   if (!counted)
     return;
   ++counted_;
-  auto& in = chats_[chat_id];
-  in.id = chat_id;
+  auto& in = chats_[what.chat];
+  in.id = what.chat;
   auto e = match(in, *counted);
   if (!e) {
     ++sums_.state_errors;
-    note("a reply to a text nobody wrote", chat_id, text);
+    note("a reply to a text nobody wrote", what.chat, what.text);
     return;
   }
+  // A repeat as well: with another count it is another turn of the same text.
+  if (e->place != counted->n) {
+    ++sums_.state_errors;
+    note("counted wrong, should be n=" + std::to_string(e->place), what.chat,
+         what.text);
+  }
   if (++e->replies > 1) {
-    if (e->excuses > 0) {
-      --e->excuses;
+    if (excused(*e, what.arrived)) {
       ++sums_.excused_duplicates;
     } else {
       ++sums_.duplicates;
-      note("sent twice", chat_id, text);
+      note("sent twice", what.chat, what.text);
     }
   } else {
-    if (e->place != counted->n) {
-      ++sums_.state_errors;
-      note("counted wrong, should be n=" + std::to_string(e->place), chat_id,
-           text);
-    }
     if (e->place < in.highest) {
       ++sums_.order_violations;
-      note("out of order", chat_id, text);
+      note("out of order", what.chat, what.text);
     }
     in.highest = std::max(in.highest, e->place);
-    end_to_end_us_.push_back(sample(at - e->at));
+    end_to_end_us_.push_back(sample(what.arrived - e->at));
   }
-  if (answer_lost)
-    ++e->excuses;
+  if (what.how != answer::given)
+    excuses_[e->id].push_back({what.arrived, what.answered, what.how});
 }
 
-void ledger::refused(std::int64_t chat_id, std::string_view text) {
+void ledger::refused(std::int64_t chat_id, std::string_view text,
+                     std::int64_t answered) {
   auto& in = chats_[chat_id];
   in.id = chat_id;
-  in.refuses = true;
+  in.refused_at = std::max(in.refused_at, answered);
+  auto place = std::max(in.highest, in.refused_to);
+  for (; place < in.texts.size(); ++place)
+    entries_[in.texts[place]].refused = true;
+  in.refused_to = place;
   auto counted = read_counted(text);
   if (!counted)
     return;
@@ -199,7 +229,7 @@ void ledger::conclude(verdict& into) {
       if (!e.accepted || e.replies > 0)
         continue;
       auto update = "update " + std::to_string(e.id);
-      if (in.refuses) {
+      if (e.refused) {
         ++sums_.undeliverable;
         continue;
       }
@@ -215,6 +245,7 @@ void ledger::conclude(verdict& into) {
   into.updates = sums_.updates;
   into.texts = sums_.texts;
   into.accepted = sums_.accepted;
+  into.accepted_texts = sums_.accepted_texts;
   into.undelivered = sums_.undelivered;
   into.redelivered = sums_.redelivered;
   into.lost = sums_.lost;

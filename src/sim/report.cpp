@@ -119,20 +119,28 @@ std::string to_table(const verdict& v) {
        ull(v.redelivered));
   line(out, "  %-22s %llu calls, %llu faults on purpose, %llu times 403",
        "calls", ull(v.calls), ull(v.faults), ull(v.refused_403));
+  if (v.dropped_texts > 0)
+    line(out, "  %-22s %llu: not in allowed_updates, or the queue was full",
+         "texts never made", ull(v.dropped_texts));
   for (auto& f : v.findings)
     out += "  ! " + f + '\n';
-  line(out, "\n%s",
-       v.ok() ? "All guarantees that were exercised held."
-              : "NOT PROVEN: see above.");
+  const char* end = "NOT PROVEN: see above.";
+  if (v.ok())
+    end = "All guarantees that were exercised held.";
+  else if (!v.proves_something() && !v.broke_something())
+    end = "PROVED NOTHING: no guarantee was exercised.";
+  line(out, "\n%s", end);
   return out;
 }
 
 std::string to_json(const verdict& v) {
   object_text o;
   o.add("ok", v.ok());
+  o.add("proves_something", v.proves_something());
   o.add_text("end", v.end);
   o.add("updates", v.updates);
   o.add("texts", v.texts);
+  o.add("dropped_texts", v.dropped_texts);
   o.add("accepted", v.accepted);
   o.add("undelivered", v.undelivered);
   o.add("redelivered", v.redelivered);

@@ -160,8 +160,7 @@ api_answer simulator::impl::set_blocked(bool blocked, moment at) {
   if (!chat)
     return wrong("chat not found");
   chat->blocked = blocked;
-  if (blocked)
-    users.gave_up(chat->id);
+  users.ignore(chat->id, blocked);
   auto user = reader.number("user", chat->id > 0 ? chat->id : 1);
   auto kind = telegram::update_kind::my_chat_member;
   auto member =

@@ -177,13 +177,17 @@ std::optional<update_id> simulator::impl::post_text(std::int64_t chat_id,
                                                     std::string_view text,
                                                     moment at) {
   auto kind = telegram::update_kind::message;
-  if (!feed.allows(kind))
+  if (!feed.allows(kind)) {
+    journal.dropped(at.mono, chat_id, kind, "kind");
     return std::nullopt;
+  }
   auto member =
       text_update(bot.chats().at(chat_id), user, text, to_ms(at.wall) / 1000);
   auto id = feed.push(kind, queue_of(kind, chat_id, user, 0), member, at.mono);
-  if (!id)
+  if (!id) {
+    journal.dropped(at.mono, chat_id, kind, "queue");
     return std::nullopt;
+  }
   ++counts.updates;
   journal.update(at.mono, *id, chat_id, user, kind, text);
   return id;

@@ -115,8 +115,10 @@ virtual_users::utterance virtual_users::write() {
     out.chat = group_id_of(n - how_.users);
     out.user = user_id_of(how_.users > 0 ? random_() % how_.users : n);
   }
-  auto& t = talks_[out.chat];
-  t.ignored = t.ignored || ignored;
+  auto [it, is_new] = talks_.try_emplace(out.chat);
+  auto& t = it->second;
+  if (is_new)
+    t.ignored = ignored;
   out.text =
       how_.prefix + std::to_string(out.chat) + '-' + std::to_string(++t.said);
   ++written_;
@@ -184,9 +186,14 @@ void virtual_users::gave_up(std::int64_t chat) {
   auto it = talks_.find(chat);
   if (it == talks_.end())
     return;
-  it->second.ignored = true;
   unanswered_ -= it->second.waiting.size();
   it->second.waiting.clear();
+}
+
+void virtual_users::ignore(std::int64_t chat, bool on) {
+  talks_[chat].ignored = on;
+  if (on)
+    gave_up(chat);
 }
 
 }  // namespace troupe::sim

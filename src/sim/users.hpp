@@ -69,8 +69,10 @@ class virtual_users {
   /// more. A counter's `n=<n> text=<text>` answers that text; any other text
   /// answers the oldest one. Texts under an error count as well.
   void heard(std::int64_t chat, std::string_view text);
-  /// The chat blocked the bot: its texts are not waited for any more.
+  /// The chat refused the bot: what it said so far is not waited for any more.
   void gave_up(std::int64_t chat);
+  /// Whether the chat has blocked the bot: then nothing is waited for.
+  void ignore(std::int64_t chat, bool on);
 
   std::uint64_t written() const noexcept { return written_; }
   std::uint64_t unanswered() const noexcept { return unanswered_; }

@@ -41,10 +41,18 @@ std::string count(std::uint64_t n, std::string_view what) {
 
 }  // namespace
 
+bool verdict::proves_something() const noexcept {
+  return std::any_of(guarantees.begin(), guarantees.end(),
+                     [](auto& g) { return g.is == state::ok; });
+}
+
+bool verdict::broke_something() const noexcept {
+  return std::any_of(guarantees.begin(), guarantees.end(),
+                     [](auto& g) { return g.is == state::broken; });
+}
+
 bool verdict::ok() const noexcept {
-  return complete() &&
-         std::none_of(guarantees.begin(), guarantees.end(),
-                      [](auto& g) { return g.is == state::broken; });
+  return complete() && proves_something() && !broke_something();
 }
 
 struct log_judge::impl {
@@ -91,6 +99,9 @@ result<void> log_judge::impl::read(std::string_view line,
       ++(status == 0 ? out.unreachable : out.failed_deliveries);
   } else if (event == "confirm") {
     book.confirmed(line_of.number("below"));
+  } else if (event == "dropped") {
+    if (line_of.text("kind") == "message")
+      ++out.dropped_texts;
   } else if (event == "call") {
     read_call();
   } else if (event == "settled" || event == "unsettled" || event == "stopped" ||
@@ -147,22 +158,25 @@ void log_judge::impl::read_call() {
   sends->add(a);
   if (m->kind == method_kind::edit)
     return;
+  auto gave = ledger::answer::given;
+  if (fault == "drop")
+    gave = ledger::answer::lost;
+  else if (fault == "delay")
+    gave = ledger::answer::late;
   if (recorded)
-    book.reply(chat, line_of.text("text"), arrived,
-               fault == "drop" || fault == "delay");
+    book.reply({chat, line_of.text("text"), arrived, a.answered, gave});
   else if (code == 403)
-    book.refused(chat, line_of.text("text"));
+    book.refused(chat, line_of.text("text"), a.answered);
 }
 
 void log_judge::impl::conclude() {
   book.conclude(out);
   sends->conclude(out, how.stretch_seconds, book.first_update());
   auto& g = out.guarantees;
-  bool took = out.accepted > 0;
   bool replied = book.counted_replies() > 0;
-  g.push_back(
-      judged("G1", took, out.lost == 0,
-             count(out.accepted, "accepted, ") + count(out.lost, "lost")));
+  g.push_back(judged(
+      "G1", out.accepted_texts > 0, out.lost == 0,
+      count(out.accepted_texts, "texts accepted, ") + count(out.lost, "lost")));
   g.push_back(judged("G2", replied, out.state_errors == 0,
                      count(out.redelivered, "delivered again, ") +
                          count(out.state_errors, "counted wrong")));

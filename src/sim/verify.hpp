@@ -22,7 +22,8 @@ struct percentiles {
   double p50 = 0, p95 = 0, p99 = 0, max = 0;  ///< milliseconds
 };
 
-/// What a log proves. DESIGN.md section 4 has the guarantees.
+/// What a log proves. DESIGN.md section 4 has the guarantees. A guarantee is
+/// exercised only by what could have broken it.
 struct verdict {
   enum class state : std::uint8_t { ok, broken, not_exercised };
   struct line {
@@ -33,7 +34,9 @@ struct verdict {
 
   std::uint64_t updates = 0;            ///< made
   std::uint64_t texts = 0;              ///< of those: what a counter counts
+  std::uint64_t dropped_texts = 0;      ///< not even made: no room, not wanted
   std::uint64_t accepted = 0;           ///< answered 2xx, or confirmed
+  std::uint64_t accepted_texts = 0;     ///< of those: what a counter counts
   std::uint64_t undelivered = 0;        ///< never accepted
   std::uint64_t redelivered = 0;        ///< delivered again although accepted
   std::uint64_t failed_deliveries = 0;  ///< answered, but not 2xx
@@ -74,7 +77,10 @@ struct verdict {
   }
   /// Everything that was made was accepted, and a bot was there.
   bool complete() const noexcept { return undelivered == 0 && end != "no_bot"; }
-  /// Nothing is broken and nothing is missing.
+  /// At least one guarantee was exercised, and held.
+  bool proves_something() const noexcept;
+  bool broke_something() const noexcept;
+  /// Nothing is broken, nothing is missing, and something was proven.
   bool ok() const noexcept;
 };
 

@@ -2,6 +2,7 @@
 
 #include <mutex>
 
+#include "sim/verify.hpp"
 #include "tests/sim/toy_bot.hpp"
 
 using namespace troupe;
@@ -267,4 +268,20 @@ TEST_CASE("simulator: any update can be injected, ids may go down") {
   auto page = *parse_json(c.bot("getUpdates").body);
   CHECK(page.at("result").as_array().size() == 3);
   CHECK(page.at("result").as_array()[0].at("update_id").as_int64() == 77);
+}
+
+TEST_CASE("simulator: a text that nobody wants is logged as dropped") {
+  temp_dir dir;
+  sim_options how;
+  how.log_file = dir.file("log");
+  auto sim = start(how);
+  caller c{sim->port()};
+  c.bot("getUpdates", R"({"allowed_updates":["callback_query"]})");
+  CHECK(c.call("/sim/text", R"({"user":5,"text":"hi"})").status == 400);
+  sim->stop();
+  auto v = verify_file(dir.file("log"), {});
+  REQUIRE(v.has_value());
+  CHECK(v->dropped_texts == 1);
+  CHECK(v->updates == 0);
+  CHECK_FALSE(v->ok());
 }

@@ -164,6 +164,38 @@ TEST_CASE("users: who blocks waits for nothing") {
   CHECK(u.unanswered() == 0);
 }
 
+TEST_CASE("users: who unblocks the bot waits again") {
+  auto how = of(1);
+  how.rate = 0;
+  how.in_flight = 3;
+  how.blocked = 1;
+  virtual_users u{how};
+  u.start(t0);
+  auto chat = user_id_of(0);
+  u.next(t0);
+  CHECK(u.unanswered() == 0);
+  u.ignore(chat, false);
+  u.next(t0);
+  CHECK(u.unanswered() == 1);
+  u.ignore(chat, true);
+  CHECK(u.unanswered() == 0);
+  u.next(t0);
+  CHECK(u.unanswered() == 0);
+}
+
+TEST_CASE("users: one refusal ends the wait for what was said, not for more") {
+  auto how = of(1);
+  how.rate = 0;
+  how.in_flight = 3;
+  virtual_users u{how};
+  u.start(t0);
+  u.next(t0);
+  u.gave_up(user_id_of(0));
+  CHECK(u.unanswered() == 0);
+  u.next(t0);
+  CHECK(u.unanswered() == 1);
+}
+
 TEST_CASE("users: a burst comes at its second, on top of the rate") {
   auto how = of(5);
   how.rate = 1;
