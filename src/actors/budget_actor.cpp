@@ -60,7 +60,7 @@ void budget_actor::serve() {
   auto now = shared_->how.time->mono();
   for (auto& grant : machine_.ready(now)) {
     auto it = waiting_.find(grant.to);
-    caf::anon_send(it->second, lane_permit{grant.ticket});
+    caf::anon_send(it->second, lane_permit{grant.ticket, now});
     waiting_.erase(it);
   }
   auto at = machine_.next(now);

@@ -119,8 +119,12 @@ void chat_actor::push(item x) {
 }
 
 void chat_actor::next() {
-  if (queue_.empty() || now_ || shared_->stopping)
+  if (now_)
     return;
+  if (queue_.empty() || !may_begin()) {
+    count_turning(false);
+    return;
+  }
   if (!have_record_) {
     load_record();
     return;
@@ -246,7 +250,7 @@ void chat_actor::on(loaded_entries& m) {
 
 /// After a pause: goes on with what it was for.
 void chat_actor::on(turn_again&) {
-  if (step_ != step::pausing || shared_->stopping)
+  if (step_ != step::pausing || !may_begin())
     return;
   step_ = step::idle;
   if (!now_) {
@@ -258,6 +262,15 @@ void chat_actor::on(turn_again&) {
     commit();
   else
     begin_turn();
+}
+
+/// True unless the node stops. Counted before the look: a drain sees the
+/// turn, or the turn sees the drain.
+bool chat_actor::may_begin() {
+  count_turning(true);
+  if (shared_->stopping)
+    count_turning(false);
+  return turning_;
 }
 
 /// A turn that waits for its next try holds up no drain.

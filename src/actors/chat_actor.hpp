@@ -50,6 +50,7 @@ class chat_actor : public caf::event_based_actor {
   void load_record();
   void load_bodies();
   void count_turning(bool yes);
+  bool may_begin();
   void begin_turn();
   void run_turn();
   void on_turn_end();

@@ -73,7 +73,7 @@ void lane::push(store::call what, moment now, actions& out) {
 
 void lane::collapse(const item& newer, actions& out) {
   // The head may be under way already; only what merely waits is replaced.
-  std::size_t first = step_ == step::idle ? 0 : 1;
+  std::size_t first = step_ == step::idle || step_ == step::settling ? 0 : 1;
   for (std::size_t i = first; i < queue_.size(); ++i) {
     auto& x = queue_[i];
     if (x.edits != newer.edits || x.call.method != newer.call.method ||
@@ -105,7 +105,16 @@ void lane::advance(moment now, actions& out) {
   if (moved_to_ != 0)
     body = store::make_payload(telegram::with_chat_id(*body, moved_to_));
   out.push_back(send{head.call.id, !head.call.label.empty(), head.call.method,
-                     std::move(body), head.call.from});
+                     std::move(body), head.call.from, last_start(head, now)});
+}
+
+/// The windows take a call without an answer to have arrived `margin` after
+/// they let it go. One that waits longer for a connection, as all do in an
+/// outage, would arrive on top of those that were let go since (G7).
+mono_time lane::last_start(const item& head, moment now) const {
+  if (head.cost == 0 || (window_.unlimited() && !has_permit_))
+    return mono_time::max();
+  return (has_permit_ ? permitted_at_ : now.mono) + how_.margin;
 }
 
 /// True if the head may leave now; otherwise what it waits for is under way,
@@ -183,14 +192,15 @@ bool lane::resolve_head(item& head, actions& out) {
   return true;
 }
 
-void lane::permit(window::ticket which, moment now, actions& out) {
+void lane::permit(window::ticket which, mono_time granted, moment now,
+                  actions& out) {
   if (step_ != step::wanting_permit) {
     out.push_back(give_back{which, now.mono, false});
     return;
   }
   permit_ = which;
   has_permit_ = true;
-  permitted_at_ = now.mono;
+  permitted_at_ = granted;
   step_ = step::permitted;
   if (stopped_)
     drop_permit(now, out);
@@ -198,6 +208,11 @@ void lane::permit(window::ticket which, moment now, actions& out) {
 }
 
 void lane::marked(call_id which, moment now, actions& out) {
+  if (step_ == step::settling && which == unsettled_) {
+    step_ = step::idle;
+    advance(now, out);
+    return;
+  }
   if (step_ != step::marking || queue_.empty() ||
       queue_.front().call.id != which)
     return;
@@ -298,6 +313,7 @@ std::string_view lane::waits_for() const noexcept {
     case step::fetching: return "store";
     case step::resolving: return "store";
     case step::marking: return "store";
+    case step::settling: return "store";
     case step::wanting_permit: return "global budget";
     case step::permitted: return "nothing";
     case step::sending: return "telegram";

@@ -42,6 +42,9 @@ class lane {
     milliseconds margin{1000};
     bool global = true;         ///< there is a global budget
     bool count_replies = true;  ///< replies spend it
+    /// A call begins only after the store knows of the last one, so that after
+    /// a crash at most one is unknown: for windows that outlast a restart.
+    bool settle_each = false;
     milliseconds retry_first{500};
     milliseconds retry_max{30'000};
   };
@@ -65,12 +68,15 @@ class lane {
     std::string method;
     store::payload body;
     chat_key from;
+    /// Not to be begun after: the budget takes it to have arrived soon after.
+    mono_time begin_by;
   };
-  /// Record an outcome. `attempting` is answered with `marked`.
+  /// Record an outcome; answer with `marked` if so told.
   struct settle {
     store::settlement what;
     wall_time accepted_at;  ///< of the event that the call answers
     bool reply;
+    bool tell;
   };
   /// Load the bodies of these calls; answer with `fetched`.
   struct fetch {
@@ -101,7 +107,9 @@ class lane {
 
   // -- events -----------------------------------------------------------------
   void push(store::call what, moment now, actions& out);
-  void permit(window::ticket which, moment now, actions& out);
+  /// @param granted from when on the budget counts the call
+  void permit(window::ticket which, mono_time granted, moment now,
+              actions& out);
   void answered(call_id which, chat_key from, attempt_end end, moment now,
                 actions& out);
   void marked(call_id which, moment now, actions& out);
@@ -153,7 +161,8 @@ class lane {
     marking,
     wanting_permit,
     permitted,
-    sending
+    sending,
+    settling
   };
   struct item {
     store::call call;
@@ -173,6 +182,7 @@ class lane {
   bool prepare_head(moment now, actions& out);
   bool resolve_head(item& head, actions& out);
   bool has_room(const item& head, moment now, actions& out);
+  mono_time last_start(const item& head, moment now) const;
   void drop_permit(moment now, actions& out);
   void head_ended(attempt_end& end, moment now, actions& out);
   void express_ended(std::size_t i, attempt_end& end, moment now, actions& out);
@@ -191,6 +201,7 @@ class lane {
   std::vector<item> express_;
   std::unordered_map<std::string, std::int64_t> labels_;
   step step_ = step::idle;
+  call_id unsettled_{};  ///< while `settling`
   window::ticket ticket_ = 0;
   window::ticket permit_ = 0;
   bool has_permit_ = false;

@@ -19,6 +19,7 @@ lane::options lane_options(const node_options& how, chat_key to) {
   if (to.is_group()) {
     o.limit = how.limits.group_per_minute;
     o.period = milliseconds{60'000};
+    o.settle_each = o.limit != 0;
   } else {
     o.limit = how.limits.chat_per_second;
     o.period = milliseconds{1'000};
@@ -59,10 +60,13 @@ lane_actor::~lane_actor() {
 
 caf::behavior lane_actor::make_behavior() {
   auto with = [this](auto event) {
+    // Before the look at `stopping`: a drain sees this, or we see the drain.
+    shared_->deciding += 1;
     lane::actions todo;
     look_around();
     event(shared_->now(), todo);
     perform(todo);
+    shared_->deciding -= 1;
   };
   return {
       [this, with](lane_call& m) {
@@ -79,7 +83,7 @@ caf::behavior lane_actor::make_behavior() {
       },
       [this, with](const lane_permit& m) {
         with([&](moment now, lane::actions& out) {
-          machine_.permit(m.ticket, now, out);
+          machine_.permit(m.ticket, m.at, now, out);
         });
       },
       [this](lane_answer& m) { on_answer(m); },
@@ -164,15 +168,16 @@ void lane_actor::operator()(lane::send& a) {
   auto& to = senders[stable_hash(to_) % senders.size()];
   caf::anon_send(
       to, send_call{caf::actor_cast<caf::actor>(this), a.id, a.from, a.labelled,
-                    std::move(a.method), std::move(a.body)});
+                    std::move(a.method), std::move(a.body), a.begin_by});
 }
 
 void lane_actor::operator()(lane::settle& a) {
   auto& s = a.what;
+  auto tell = a.tell ? caf::actor_cast<caf::actor>(this) : caf::actor{};
   if (s.outcome == store::call_outcome::attempting) {
     shared_->settling += 1;
     caf::anon_send(shared_->shard_for(s.from),
-                   outcome_of{std::move(s), caf::actor_cast<caf::actor>(this)});
+                   outcome_of{std::move(s), std::move(tell)});
     return;
   }
   auto& count = shared_->count;
@@ -196,9 +201,10 @@ void lane_actor::operator()(lane::settle& a) {
   }
   state_->done += 1;
   state_->waiting -= 1;
-  shared_->outbox -= 1;
   shared_->settling += 1;
-  caf::anon_send(shared_->shard_for(s.from), outcome_of{std::move(s), {}});
+  shared_->outbox -= 1;
+  caf::anon_send(shared_->shard_for(s.from),
+                 outcome_of{std::move(s), std::move(tell)});
 }
 
 void lane_actor::operator()(lane::fetch& a) {

@@ -192,7 +192,7 @@ void lane::advance_express(moment now, actions& out) {
     x.flying = true;
     ++x.attempts;
     out.push_back(send{x.call.id, !x.call.label.empty(), x.call.method,
-                       x.call.body, x.call.from});
+                       x.call.body, x.call.from, mono_time::max()});
   }
 }
 
@@ -209,7 +209,13 @@ void lane::finish_head(call_outcome how, const attempt_end* end, moment now,
       labels_[label_of(head.call.from, head.call.label)] = answer->message_id;
     }
   }
-  settle_item(head, how, end, now, out, head.attempts > 0);
+  const bool left = head.attempts > 0;
+  settle_item(head, how, end, now, out, left);
+  if (how_.settle_each && left && head.cost > 0) {
+    std::get<settle>(out.back()).tell = true;
+    unsettled_ = head.call.id;
+    step_ = step::settling;
+  }
 }
 
 void lane::settle_item(const item& what, call_outcome how,
@@ -222,7 +228,7 @@ void lane::settle_item(const item& what, call_outcome how,
   s.to = what.call.to;
   s.label = what.call.label;
   if (how == call_outcome::attempting) {
-    out.push_back(settle{std::move(s), what.call.at, false});
+    out.push_back(settle{std::move(s), what.call.at, false, true});
     return;
   }
   if (left) {
@@ -248,7 +254,7 @@ void lane::settle_item(const item& what, call_outcome how,
     s.dead_body = store::make_payload(dead_call(what.call));
   if (s.dead_body)
     s.dead = std::to_string(answer->code) + " " + answer->description;
-  out.push_back(settle{std::move(s), what.call.at, what.call.reply});
+  out.push_back(settle{std::move(s), what.call.at, what.call.reply, false});
 }
 
 void lane::drop_all(const telegram::answer& why, moment now, actions& out) {

@@ -31,6 +31,7 @@ void lease_actor::renew() {
   if (asking_ || held_.empty() || shared_->stopping)
     return;
   asking_ = true;
+  asked_at_ = shared_->how.time->mono();
   std::vector<store::lease> all;
   all.reserve(held_.size());
   for (auto& [shard, held] : held_)
@@ -50,7 +51,7 @@ void lease_actor::on_renewed(renewed& m) {
   }
   // Who sends us updates may go by /readyz, and then no accept would ever say
   // that the store works again.
-  shared_->store_down = false;
+  shared_->store_works(asked_at_);
   for (auto& asked : m.asked) {
     auto still = std::find_if(m.answer->begin(), m.answer->end(), [&](auto& l) {
       return l.shard == asked.shard && l.term == asked.term;

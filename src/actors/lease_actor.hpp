@@ -27,6 +27,7 @@ class lease_actor : public caf::event_based_actor {
   const std::shared_ptr<services> shared_;
   std::map<shard_id, store::lease> held_;
   bool asking_ = false;
+  mono_time asked_at_{};
 };
 
 }  // namespace troupe::actors

@@ -56,6 +56,7 @@ struct start_shard {
 /// Entries that were appended to the shard's journal: a hint.
 struct appended {
   std::vector<store::entry> entries;
+  std::int64_t counted = 0;  ///< of these in `services::hinted`
 };
 /// Calls that were committed and go to chats of this shard.
 struct committed_calls {
@@ -140,6 +141,7 @@ struct lane_call {
 };
 struct lane_permit {
   window::ticket ticket;
+  mono_time at;  ///< when it was granted
 };
 struct lane_answer {
   call_id id;
@@ -182,6 +184,7 @@ struct send_call {
   bool labelled;
   std::string method;
   store::payload body;
+  mono_time begin_by;
 };
 
 // -- to the timer actor -------------------------------------------------------

@@ -28,10 +28,6 @@ using namespace std::chrono_literals;
 constexpr milliseconds start_patience{60'000};
 constexpr unsigned overload_pause_s = 1;
 constexpr unsigned draining_pause_s = 1;
-// Updates inside `accept` at once: far more than Telegram's 100 connections.
-constexpr std::int64_t most_accepting = 4'096;
-// Parked entries cost some dozen bytes each; still, not without a bound.
-constexpr std::int64_t most_parked = 1'000'000;
 
 unsigned cores() {
   return std::max(1u, std::thread::hardware_concurrency());
@@ -204,8 +200,7 @@ void node::webhook(http::request&& what, http::responder answer) {
     answer(come_back(draining_pause_s, "shutting down"));
     return;
   }
-  if (s.pending > std::int64_t(s.how.max_pending) ||
-      s.accepting > most_accepting || s.parked > most_parked) {
+  if (s.overloaded()) {
     s.count.refused_overload.add();
     answer(come_back(overload_pause_s, "overloaded"));
     return;
@@ -240,7 +235,7 @@ bool node::ready() const noexcept {
 
 bool node::impl::quiet() const {
   auto& s = *shared;
-  return s.turning == 0 && s.flying == 0 && s.settling == 0;
+  return s.turning == 0 && s.deciding == 0 && s.flying == 0 && s.settling == 0;
 }
 
 bool node::drain(milliseconds deadline) {
@@ -263,8 +258,8 @@ bool node::drain(milliseconds deadline) {
   // First let what was accepted be turned, as long as half the time allows;
   // then let what is under way end. The rest is in the store.
   wait(from + deadline / 2, [&] {
-    return s.accepting == 0 && s.pending == 0 && s.parked == 0 &&
-           s.turning == 0;
+    return s.accepting == 0 && s.hinted == 0 && s.pending == 0 &&
+           s.parked == 0 && s.turning == 0;
   });
   s.stopping = true;
   bool clean = wait(end, [&] { return impl_->quiet(); });

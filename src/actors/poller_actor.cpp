@@ -39,8 +39,8 @@ void poller_actor::poll() {
     accept(std::move(held_), held_offset_);
     return;
   }
-  if (shared_->pending > std::int64_t(shared_->how.max_pending)) {
-    pause(200ms);  // overload: leave them with Telegram
+  if (shared_->overloaded()) {
+    pause(200ms);  // leave them with Telegram
     return;
   }
   polling_ = true;
@@ -138,9 +138,9 @@ void poller_actor::accept(std::shared_ptr<std::vector<store::arrival>> batch,
 
 void poller_actor::on_accepted(poll_accepted& m) {
   polling_ = false;
-  shared_->accepting -= std::int64_t(m.batch->size());
   if (!m.answer) {
-    shared_->store_down = true;
+    shared_->accepting -= std::int64_t(m.batch->size());
+    shared_->store_failed();
     shared_->count.store_errors.add();
     log::error("accept_failed", {{"updates", std::uint64_t{m.batch->size()}},
                                  {"error", to_string(m.answer.error())}});
@@ -151,6 +151,7 @@ void poller_actor::on_accepted(poll_accepted& m) {
   }
   shared_->store_down = false;
   hint_shards(*shared_, *m.batch, *m.answer);
+  shared_->accepting -= std::int64_t(m.batch->size());
   offset_ = m.next_offset;
   poll();
 }

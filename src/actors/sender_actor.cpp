@@ -22,7 +22,8 @@ caf::behavior sender_actor::make_behavior() {
              labelled = m.labelled](auto answer) {
               caf::anon_send(
                   lane, lane_answer{id, from, labelled, std::move(answer)});
-            });
+            },
+            m.begin_by);
       },
   };
 }

@@ -28,6 +28,11 @@ struct ownership {
 /// How long a lease lasts unless it is renewed (DESIGN section 8).
 constexpr milliseconds lease_ttl{2'000};
 
+// Updates inside `accept` at once: far more than Telegram's 100 connections.
+constexpr std::int64_t most_accepting = 4'096;
+// Parked entries cost some dozen bytes each; still, not without a bound.
+constexpr std::int64_t most_parked = 1'000'000;
+
 /// What all actors of a node share. Made before the first actor, gone after
 /// the last. **Threads**: any; what changes is atomic.
 struct services {
@@ -68,18 +73,36 @@ struct services {
   std::atomic<bool> closed{false};
   /// The last store operation that mattered failed.
   std::atomic<bool> store_down{false};
+  std::atomic<std::int64_t> store_failed_at{0};  ///< mono ns
   /// Until then, mono ns, no call begins at all: a 429 of the whole bot (G8).
   std::atomic<std::int64_t> frozen_until{0};
 
   std::atomic<std::int64_t> accepting{0};  ///< updates inside `accept`
+  std::atomic<std::int64_t> hinted{0};     ///< accepted, on the way to shards
   std::atomic<std::int64_t> pending{0};    ///< to turn, with a body in memory
   std::atomic<std::int64_t> parked{0};     ///< to turn, body in the store only
   std::atomic<std::int64_t> turning{0};    ///< turns under way, commit included
   std::atomic<std::int64_t> outbox{0};     ///< calls committed, not settled
   std::atomic<std::int64_t> flying{0};     ///< calls on their way to Telegram
   std::atomic<std::int64_t> settling{0};   ///< outcomes not yet durable
+  std::atomic<std::int64_t> deciding{0};   ///< lanes that handle an event
   std::atomic<std::int64_t> chats{0};      ///< chat actors alive
   std::atomic<std::int64_t> lanes{0};      ///< chat and group limiters alive
+
+  /// Too much is in memory, or on the way into the store (G11).
+  bool overloaded() const noexcept {
+    return pending > std::int64_t(how.max_pending) ||
+           accepting > most_accepting || parked > most_parked;
+  }
+  void store_failed() {
+    store_failed_at = how.time->mono().time_since_epoch().count();
+    store_down = true;
+  }
+  /// An operation begun at `begun` succeeded.
+  void store_works(mono_time begun) {
+    if (begun.time_since_epoch().count() > store_failed_at)
+      store_down = false;
+  }
 
   const caf::actor& shard_for(const chat_key& key) const {
     return shards[shard_of(key, static_cast<std::uint16_t>(shards.size()))

@@ -194,6 +194,8 @@ void shard_actor::on_appended(appended& m) {
   auto next = order_.offer(std::move(m.entries));
   dispatch(std::move(next));
   look_for_gap();
+  if (m.counted != 0)
+    shared_->hinted -= m.counted;
 }
 
 void shard_actor::look_for_gap() {

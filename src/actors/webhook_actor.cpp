@@ -23,10 +23,10 @@ http::response accepted() {
 void answer_all(services& shared, std::vector<web_arrival>& batch,
                 std::vector<store::arrival>& arrivals,
                 const result<std::vector<store::receipt>>& receipts) {
-  shared.accepting -= std::int64_t(batch.size());
   auto& count = shared.count;
   if (!receipts) {
-    shared.store_down = true;
+    shared.accepting -= std::int64_t(batch.size());
+    shared.store_failed();
     count.store_errors.add();
     count.refused_store.add(batch.size());
     log::error("accept_failed", {{"updates", std::uint64_t{batch.size()}},
@@ -37,6 +37,8 @@ void answer_all(services& shared, std::vector<web_arrival>& batch,
   }
   shared.store_down = false;
   hint_shards(shared, arrivals, *receipts);
+  // Last: a drain must see them in one of the counts all the time.
+  shared.accepting -= std::int64_t(batch.size());
   auto now = shared.how.time->mono();
   for (auto& x : batch) {
     count.accept_seconds.observe(
@@ -65,6 +67,8 @@ void hint_shards(services& shared, std::vector<store::arrival>& batch,
   for (auto& [shard, hint] : by_shard) {
     std::sort(hint.entries.begin(), hint.entries.end(),
               [](auto& a, auto& b) { return a.seq < b.seq; });
+    hint.counted = std::int64_t(hint.entries.size());
+    shared.hinted += hint.counted;
     caf::anon_send(shared.shards[shard], std::move(hint));
   }
 }

@@ -126,6 +126,12 @@ void client::impl::pump() {
       break;
     if (auto* begin = std::get_if<pool_type::start>(&*act)) {
       waiting.fetch_sub(1, std::memory_order_relaxed);
+      if (begin->what->begin_by < mono_now()) {
+        pool_.freed(begin->on);
+        fail(std::move(begin->what),
+             {errc::timed_out, where + ": too late for this call"}, false);
+        continue;
+      }
       in_flight.fetch_add(1, std::memory_order_relaxed);
       begin->on->run(std::move(begin->what));
     } else {
@@ -279,11 +285,13 @@ client::~client() {
   close();
 }
 
-void client::send(request what, milliseconds timeout, answer done) {
+void client::send(request what, milliseconds timeout, answer done,
+                  mono_time begin_by) {
   auto call = std::make_unique<client_call>();
   call->what = std::move(what);
   call->timeout = timeout;
   call->done = std::move(done);
+  call->begin_by = begin_by;
   impl_->enqueue(std::move(call));
 }
 

@@ -63,8 +63,11 @@ class client {
   /// `timed_out`, `unknown_outcome` (the connection or the answer broke),
   /// `too_large` (the answer), `bad_input` (a request that can't be written:
   /// not sent), `cancelled` (closed).
+  /// @param begin_by what finds no connection by then is not sent any more, but
+  ///   fails with `timed_out`: for callers who account for when calls arrive.
   /// **Threads**: any. **Order**: none among calls.
-  void send(request what, milliseconds timeout, answer done);
+  void send(request what, milliseconds timeout, answer done,
+            mono_time begin_by = mono_time::max());
 
   /// Connections open now, calls in flight, calls waiting for a connection.
   struct load {

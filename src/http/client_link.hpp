@@ -19,6 +19,7 @@ struct client_call {
   request what;
   milliseconds timeout{0};
   client::answer done;
+  mono_time begin_by = mono_time::max();
   mono_time deadline = mono_time::max();  ///< set when it starts
   bool retried = false;
 };

@@ -122,7 +122,7 @@ TEST_CASE("G11: while the store is away updates are refused, none is lost") {
        store::fault{store::fault::what::fail, 1'000'000, {}});
   CHECK(r.post_and_wait(text_update(2, 1, "b")) == 503);
   CHECK(r.last().headers.has("Retry-After"));
-  CHECK_FALSE(r.node().ready());
+  CHECK(eventually([&] { return !r.node().ready(); }));
   s.heal();
   // Known without an update: nobody sends any to a node that is not ready.
   CHECK(eventually([&] { return r.node().ready(); }));
@@ -151,7 +151,7 @@ TEST_CASE("G11: overload is pushed back, and passes") {
   }
   CHECK(status == 503);
   CHECK(accepted >= 50);
-  CHECK(accepted < 100);
+  CHECK(accepted < 200);
   open.set_value();
   CHECK(
       eventually([&] { return telegram.accepted() == std::size_t(accepted); }));
@@ -189,7 +189,8 @@ TEST_CASE("G1, G3: what comes while a chat reads bodies back is turned, too") {
   last_loaded.get_future().wait();
   CHECK(eventually([&] {
     auto depth = r.stats().at("depth");
-    return depth.at("outbox") == 0 && depth.at("settling") == 0;
+    return depth.at("outbox") == 0 && depth.at("in_flight") == 0 &&
+           depth.at("settling") == 0;
   }));
   // The commit of the 32nd takes a while. Behind it stand the accept of what
   // comes now, and then the reading of the eight: it sees only those eight,
@@ -228,8 +229,8 @@ TEST_CASE("G10, G11: one chat's flood is parked and refuses nobody") {
   REQUIRE(r.post_and_wait(text_update(1000, 2, "other")) == 200);
   CHECK(eventually([&] { return telegram.texts(2).size() == 1; }));
   open.set_value();
-  CHECK(eventually([&] { return telegram.texts(1).size() == 500; }));
+  CHECK(eventually([&] { return telegram.texts(1).size() == 500; }, 240s));
   CHECK(telegram.texts(1) == expected);
   CHECK(r.stats().at("depth").at("parked") == 0);
-  CHECK(r.stats().at("depth").at("to_turn") == 0);
+  CHECK(eventually([&] { return r.stats().at("depth").at("to_turn") == 0; }));
 }

@@ -197,7 +197,7 @@ TEST_CASE("G5: a call that is sent at most once is marked when it may leave") {
   f.machine.tick({free, at(0ms).wall}, f.todo);
   REQUIRE(f.take<lane::ask>().size() == 1);
   CHECK(f.take<lane::settle>().empty());  // and now it waits for the bot's
-  f.machine.permit(7, {free, at(0ms).wall}, f.todo);
+  f.machine.permit(7, free, {free, at(0ms).wall}, f.todo);
   auto marks = f.take<lane::settle>();
   REQUIRE(marks.size() == 1);
   CHECK(marks[0].what.outcome == call_outcome::attempting);
@@ -212,7 +212,7 @@ TEST_CASE("G5: a call that is sent at most once is marked when it may leave") {
     CHECK(f.sent().empty());
     CHECK(f.take<lane::give_back>().size() == 1);
     REQUIRE(f.take<lane::ask>().size() == 1);
-    f.machine.permit(8, {free + 1s, at(0ms).wall}, f.todo);
+    f.machine.permit(8, free + 1s, {free + 1s, at(0ms).wall}, f.todo);
     CHECK(f.sent() == ids{1});
   }
   SECTION("the store does not answer: the permit goes back") {
@@ -262,7 +262,7 @@ TEST_CASE("the global budget is asked once per attempt and given back") {
   CHECK(f.sent().empty());
   f.machine.tick(at(1ms), f.todo);
   CHECK(f.take<lane::ask>().empty());
-  f.machine.permit(5, at(2ms), f.todo);
+  f.machine.permit(5, at(2ms).mono, at(2ms), f.todo);
   CHECK(f.sent() == ids{1});
   f.answer({1}, verdict::sent, at(9ms));
   auto back = f.take<lane::give_back>();
@@ -270,10 +270,74 @@ TEST_CASE("the global budget is asked once per attempt and given back") {
   CHECK(back[0].permit == 5);
   CHECK(back[0].arrived);
   // A permit that comes when nothing wants it goes straight back.
-  f.machine.permit(6, at(10ms), f.todo);
+  f.machine.permit(6, at(10ms).mono, at(10ms), f.todo);
   back = f.take<lane::give_back>();
   REQUIRE(back.size() == 1);
   CHECK_FALSE(back[0].arrived);
+}
+
+TEST_CASE("G7: a call may begin while its budget takes it to be arriving") {
+  auto begin_by = [](fixture& f) {
+    auto all = f.take<lane::send>();
+    REQUIRE(all.size() == 1);
+    return all[0].begin_by;
+  };
+  SECTION("the chat's window counts from now") {
+    fixture f{fixture::limited()};
+    f.push(f.call(), at(5ms));
+    CHECK(begin_by(f) == at(1005ms).mono);
+  }
+  SECTION("the bot's counts from its permit") {
+    auto o = fixture::limited();
+    o.global = true;
+    fixture f{o};
+    f.push(f.call(), at(0ms));
+    f.machine.permit(1, at(3ms).mono, at(90ms), f.todo);
+    CHECK(begin_by(f) == at(1003ms).mono);
+  }
+  SECTION("without limits, and for what counts in none, any time will do") {
+    fixture f;
+    f.push(f.call(), at(0ms));
+    CHECK(begin_by(f) == mono_time::max());
+    fixture g{fixture::limited()};
+    g.push(g.call("answerCallbackQuery", R"({"callback_query_id":"9"})"),
+           at(0ms));
+    CHECK(begin_by(g) == mono_time::max());
+  }
+}
+
+TEST_CASE("G7: a permit that was long under way is asked for anew") {
+  auto o = fixture::limited();
+  o.global = true;
+  fixture f{o};
+  f.push(f.call(), at(0ms));
+  CHECK(f.take<lane::ask>().size() == 1);
+  f.machine.permit(1, at(0ms).mono, at(500ms), f.todo);
+  CHECK(f.sent().empty());
+  CHECK(f.take<lane::give_back>().size() == 1);
+  CHECK(f.take<lane::ask>().size() == 1);
+}
+
+TEST_CASE("G7: a group's next call waits until the store knows of the last") {
+  auto o = fixture::plain();
+  o.to = chat_key::chat(-42);
+  o.limit = 20;
+  o.period = 60s;
+  o.settle_each = true;
+  fixture f{o};
+  f.push(f.call(), at(0ms));
+  f.push(f.call(), at(0ms));
+  CHECK(f.sent() == ids{1});
+  f.answer({1}, verdict::sent, at(5ms));
+  auto told = f.take<lane::settle>();
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].tell);
+  CHECK(f.sent().empty());
+  CHECK_FALSE(f.machine.wake());
+  f.machine.tick(at(10s), f.todo);
+  CHECK(f.sent().empty());
+  f.machine.marked({1}, at(11s), f.todo);
+  CHECK(f.sent() == ids{2});
 }
 
 TEST_CASE("replies are free of the global budget if configured so") {

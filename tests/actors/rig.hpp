@@ -13,6 +13,7 @@
 #include "actors/node.hpp"
 #include "core/json.hpp"
 #include "http/server.hpp"
+#include "tests/support/catch.hpp"
 
 /// A node between a Telegram of the test's own and the test, in one process,
 /// on real sockets.
@@ -321,6 +322,8 @@ class rig {
     poster_->send(std::move(r), 60s, [this](auto answer) {
       std::lock_guard guard{lock_};
       ++statuses_[answer ? answer->status : 0];
+      last_ = {};
+      last_.status = 0;
       if (answer)
         last_ = *answer;
       ++answered_;
@@ -329,10 +332,10 @@ class rig {
   unsigned post_and_wait(std::string body, http::fields headers = {},
                          std::string path = "/webhook",
                          std::string method = "POST") {
-    settle();
+    CHECK(settle());
     post(std::move(body), std::move(headers), std::move(path),
          std::move(method));
-    settle();
+    CHECK(settle());
     std::lock_guard guard{lock_};
     return last_.status;
   }
@@ -348,10 +351,15 @@ class rig {
     std::lock_guard guard{lock_};
     return last_;
   }
+  /// Whole: the page comes without those who are slow to answer.
   json::value stats() {
-    std::promise<std::string> text;
-    node_->stats([&](auto r) { text.set_value(r ? *r : "{}"); });
-    return parse_json(text.get_future().get()).value();
+    for (;;) {
+      std::promise<std::string> text;
+      node_->stats([&](auto r) { text.set_value(r ? *r : "{}"); });
+      auto page = parse_json(text.get_future().get()).value();
+      if (page.at("unanswered") == 0)
+        return page;
+    }
   }
   std::int64_t total(const char* name) {
     return stats().at("totals").at(name).to_number<std::int64_t>();

@@ -26,12 +26,12 @@ bool eventually(Condition condition) {
 TEST_CASE("G10: blocked handlers get stand-ins, others go on") {
   turn_pool::options o;
   o.threads = 2;
+  std::atomic<int> done{0};
   turn_pool pool{o};
   std::promise<void> open;
   auto gate = open.get_future().share();
   for (int i = 0; i < 8; ++i)
     pool.submit("blocked", [gate] { gate.wait(); });
-  std::atomic<int> done{0};
   for (int i = 0; i < 100; ++i)
     pool.submit("quick", [&done] { ++done; });
   CHECK(eventually([&] { return done == 100; }));
@@ -53,7 +53,7 @@ TEST_CASE("stand-ins end at the bound") {
   auto gate = open.get_future().share();
   for (int i = 0; i < 10; ++i)
     pool.submit("blocked", [gate] { gate.wait(); });
-  CHECK(eventually([&] { return pool.now().threads == 4; }));
+  CHECK(eventually([&] { return pool.now().waiting == 6; }));
   std::this_thread::sleep_for(100ms);
   CHECK(pool.now().threads == 4);
   CHECK(pool.now().waiting == 6);

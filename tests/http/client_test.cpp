@@ -1,3 +1,5 @@
+#include <future>
+
 #include "tests/http/raw.hpp"
 #include "tests/http/support.hpp"
 
@@ -325,6 +327,45 @@ TEST_CASE("a call that gets no connection in time was not sent") {
   const auto f = failure_of(call(*client, secret_post(), 60s));
   CHECK_FALSE(f.maybe_sent);
   CHECK(f.what.code == errc::timed_out);
+}
+
+TEST_CASE("what finds no connection by its last moment is not sent late") {
+  loop there, here;
+  std::mutex mutex;
+  std::vector<responder> held;
+  std::vector<std::string> came;
+  auto server = serve(there, [&](request&& r, responder answer) {
+    const std::lock_guard lock{mutex};
+    came.push_back(r.target);
+    held.push_back(std::move(answer));
+  });
+  client_options how;
+  how.max_connections = 1;
+  auto client = client_for(here, server->port(), how);
+  std::promise<outcome> first, late, last;
+  const auto into = [](std::promise<outcome>& p) {
+    return [&p](const outcome& o) { p.set_value(o); };
+  };
+  const auto answer = [&](std::size_t n) {
+    REQUIRE(eventually([&] {
+      const std::lock_guard lock{mutex};
+      return held.size() == n;
+    }));
+    const std::lock_guard lock{mutex};
+    held.back()(text("x"));
+  };
+  const auto now = std::chrono::steady_clock::now();
+  client->send(get("/first"), 60s, into(first), now + 1h);
+  REQUIRE(eventually([&] { return client->now().in_flight == 1; }));
+  client->send(get("/late"), 60s, into(late), now);
+  client->send(get("/last"), 60s, into(last), now + 1h);
+  answer(1);
+  const auto f = failure_of(late.get_future().get());
+  CHECK_FALSE(f.maybe_sent);
+  CHECK(f.what.code == errc::timed_out);
+  answer(2);
+  CHECK(last.get_future().get().has_value());
+  CHECK(came == std::vector<std::string>{"/first", "/last"});
 }
 
 TEST_CASE("an idle connection is closed after its time") {
