@@ -14,6 +14,8 @@ constexpr std::string_view gateway_page =
     "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
     "<center><h1>502 Bad Gateway</h1></center>\r\n</body>\r\n</html>\r\n";
 constexpr std::size_t max_text_bytes = 32'768;
+constexpr std::size_t longest_query = 64;
+constexpr std::size_t most_quiet = 10'000;
 
 api_answer bad_request(std::string_view text) {
   return bad(400, "Bad Request: " + std::string{text});
@@ -87,6 +89,11 @@ api_answer too_many(unsigned retry_after) {
              retry_after);
 }
 
+// The scope of a 429 for a call that is no send.
+std::string quiet_key(const method& m, const call_outcome& c) {
+  return std::string{m.name} + ' ' + std::to_string(c.chat) + ' ' + c.query;
+}
+
 }  // namespace
 
 bot::bot(bot_options how)
@@ -113,45 +120,85 @@ chat* bot::destination(const params& with, std::string& why) {
 
 call_outcome bot::call(const method& m, const params& with, moment now) {
   call_outcome out;
+  if (!meet(m, with, now, out))
+    out.answer = carry_out(m, with, now, out);
+  return out;
+}
+
+bool bot::meet(const method& m, const params& with, moment now,
+               call_outcome& out) {
   out.chat = with.integer("chat_id");
   out.delay = how_.answer_delay;
   if (!m.text_param.empty())
     out.text = with.get(m.text_param);
-  if (m.is_send()) {
-    // What was announced comes first: nothing excuses a call during it.
-    auto verdict = limits_.judge(now.mono, out.chat, 0);
-    if (verdict.by != limit_scope::none) {
-      out.limit = verdict.by;
-      out.answer = too_many(verdict.retry_after);
-      limits_.announce(now.mono + out.delay, out.chat, verdict.retry_after);
-      return out;
-    }
-  }
+  out.query = with.get("callback_query_id").substr(0, longest_query);
+  // What was announced comes first: nothing excuses a call during it.
+  if (refuse_early(m, now, out))
+    return true;
   auto trouble = faults_.strike(lowered(m.name), out.chat, m.is_send());
   out.fault = trouble.kind;
   switch (trouble.kind) {
     case fault_kind::reset:
       out.cut = true;
       out.answer.status = 0;
-      return out;
+      return true;
     case fault_kind::gateway:
       out.answer = {502, std::string{gateway_page}, 0, "text/html"};
-      return out;
+      return true;
     case fault_kind::flood:
-      out.answer = too_many(std::max(trouble.retry_after, 1u));
-      if (m.is_send())
-        limits_.announce(now.mono + out.delay, out.chat,
-                         out.answer.retry_after);
-      return out;
+      refuse(m, now, std::max(trouble.retry_after, 1u), out);
+      return true;
     case fault_kind::forbidden:
       out.answer = bad(403, "Forbidden: bot was blocked by the user");
-      return out;
+      return true;
     case fault_kind::drop: out.cut = true; break;
     case fault_kind::delay: out.delay += trouble.delay; break;
     case fault_kind::none: break;
   }
-  out.answer = carry_out(m, with, now, out);
-  return out;
+  return false;
+}
+
+bool bot::refuse_early(const method& m, moment now, call_outcome& out) {
+  if (m.is_send()) {
+    auto verdict = limits_.judge(now.mono, out.chat, 0);
+    out.limit = verdict.by;
+    if (verdict.by != limit_scope::none)
+      refuse(m, now, verdict.retry_after, out);
+    return verdict.by != limit_scope::none;
+  }
+  auto found = quiet_.find(quiet_key(m, out));
+  if (found == quiet_.end() || now.mono < found->second.from)
+    return false;
+  auto left = found->second.until - now.mono;
+  if (left <= left.zero()) {
+    quiet_.erase(found);
+    return false;
+  }
+  out.limit = limit_scope::frozen;
+  auto seconds = std::chrono::ceil<std::chrono::seconds>(left).count();
+  refuse(m, now, static_cast<unsigned>(seconds), out);
+  return true;
+}
+
+// 429, and from the moment it leaves on nothing of the same scope may come.
+void bot::refuse(const method& m, moment now, unsigned retry_after,
+                 call_outcome& out) {
+  out.answer = too_many(retry_after);
+  auto leaves = now.mono + out.delay;
+  if (m.is_send()) {
+    if (limits_.announce(leaves, out.chat, retry_after))
+      out.bot_freeze = limits_.bot_freeze();
+    return;
+  }
+  if (quiet_.size() >= most_quiet)
+    std::erase_if(quiet_, [&](auto& q) { return q.second.until <= now.mono; });
+  if (quiet_.size() >= most_quiet)
+    return;
+  auto& f = quiet_[quiet_key(m, out)];
+  if (leaves >= f.until)
+    f.from = leaves;
+  f.until =
+      std::max<mono_time>(f.until, leaves + std::chrono::seconds{retry_after});
 }
 
 api_answer bot::carry_out(const method& m, const params& with, moment now,
@@ -305,7 +352,8 @@ bool bot::refuse_by_limits(moment now, unsigned cost, call_outcome& out,
   }
   out.limit = verdict.by;
   answer = too_many(verdict.retry_after);
-  limits_.announce(now.mono + out.delay, out.chat, verdict.retry_after);
+  if (limits_.announce(now.mono + out.delay, out.chat, verdict.retry_after))
+    out.bot_freeze = limits_.bot_freeze();
   return true;
 }
 

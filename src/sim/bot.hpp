@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 
 #include "core/clock.hpp"
 #include "sim/faults.hpp"
@@ -47,6 +49,9 @@ struct call_outcome {
   std::int64_t message_id = 0;
   unsigned cost = 1;  ///< messages it counts as
   std::string text;
+  std::string query;  ///< callback_query_id
+  /// It made or changed a freeze of the whole bot.
+  std::optional<flood_control::freeze> bot_freeze;
 };
 
 /// One bot as Telegram sees its calls: chats, limits, faults. Pure: a call
@@ -56,6 +61,10 @@ class bot {
  public:
   explicit bot(bot_options how);
 
+  /// What a call meets before anything is done: an announced retry_after, then
+  /// a fault. True if `out` is its answer; false if it is to be carried out and
+  /// answered as `out` says (late, or not at all).
+  bool meet(const method& m, const params& with, moment now, call_outcome& out);
   /// @param m not one of the update methods.
   call_outcome call(const method& m, const params& with, moment now);
 
@@ -76,6 +85,9 @@ class bot {
   api_answer edit(const method& m, const params& with, moment now, chat& in,
                   call_outcome& out);
   api_answer remove(const params& with, chat* in);
+  bool refuse_early(const method& m, moment now, call_outcome& out);
+  void refuse(const method& m, moment now, unsigned retry_after,
+              call_outcome& out);
   bool refuse_by_limits(moment now, unsigned cost, call_outcome& out,
                         api_answer& answer);
   chat* destination(const params& with, std::string& why);
@@ -86,6 +98,8 @@ class bot {
   world world_;
   flood_control limits_;
   faults faults_;
+  /// Announced for calls that are no sends: by method, chat and query.
+  std::unordered_map<std::string, flood_control::freeze> quiet_;
 };
 
 }  // namespace troupe::sim

@@ -133,6 +133,8 @@ void journal::call(const method& m, const call_outcome& c, mono_time arrived,
   number("chat", c.chat);
   if (!c.text.empty())
     text("text", c.text);
+  if (!c.query.empty())
+    text("query", c.query);
   if (c.message_id != 0)
     number("message_id", c.message_id);
   number("t_in", micros(arrived));
@@ -157,6 +159,12 @@ void journal::call(const method& m, const call_outcome& c, mono_time arrived,
     recent_.pop_front();
   recent_.emplace_back(line_, 0, line_.size() - 1);
   ++calls_;
+  if (!c.bot_freeze)
+    return;
+  begin("bot_freeze", arrived);
+  number("from", micros(c.bot_freeze->from));
+  number("until", micros(c.bot_freeze->until));
+  end();
 }
 
 void journal::flush() {

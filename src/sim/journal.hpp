@@ -40,6 +40,7 @@ class journal {
   void confirmed(mono_time now, const update_queue::confirmation& c);
   void poll(const poller::answer& a, const feed::page& p, mono_time now);
   void refused_poll(mono_time now, unsigned status);
+  /// The call, and the freeze of the whole bot it led to.
   void call(const method& m, const call_outcome& c, mono_time arrived,
             bool by_webhook);
   void flush();

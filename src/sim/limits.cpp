@@ -66,7 +66,7 @@ void flood_control::spend(mono_time now, std::int64_t chat, unsigned cost) {
   global_.enter(now, cost);
 }
 
-void flood_control::announce(mono_time at, std::int64_t chat,
+bool flood_control::announce(mono_time at, std::int64_t chat,
                              unsigned retry_after) {
   auto until = at + std::chrono::seconds{retry_after};
   auto& state = of(chat);
@@ -80,22 +80,23 @@ void flood_control::announce(mono_time at, std::int64_t chat,
     slot = std::min_element(latest_.begin(), latest_.end(),
                             [](auto& a, auto& b) { return a.at < b.at; });
   *slot = {chat, at, until};
-  judge_bot_wide(at);
+  return judge_bot_wide(at);
 }
 
 // The earliest end counts: that long nothing could have been right.
-void flood_control::judge_bot_wide(mono_time at) {
+bool flood_control::judge_bot_wide(mono_time at) {
   auto earliest = latest_.front().until;
   for (auto& a : latest_) {
     if (a.chat == 0 || a.at + 1s <= at)
-      return;
+      return false;
     earliest = std::min(earliest, a.until);
   }
-  if (at + bot_wide_grace >= earliest)
-    return;
+  if (at + bot_wide_grace >= earliest || earliest <= bot_until_)
+    return false;
   if (at >= bot_until_)
     bot_from_ = at + bot_wide_grace;
-  bot_until_ = std::max(bot_until_, earliest);
+  bot_until_ = earliest;
+  return true;
 }
 
 }  // namespace troupe::sim

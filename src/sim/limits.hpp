@@ -52,8 +52,15 @@ class flood_control {
   /// The call passed: it fills the windows.
   void spend(mono_time now, std::int64_t chat, unsigned cost);
   /// `retry_after` leaves for the bot at `at`: nothing may come to this chat
-  /// before it is over.
-  void announce(mono_time at, std::int64_t chat, unsigned retry_after);
+  /// before it is over. True if that made or changed a freeze of the whole bot.
+  bool announce(mono_time at, std::int64_t chat, unsigned retry_after);
+
+  struct freeze {
+    mono_time from{};
+    mono_time until{};
+  };
+  /// The latest time in which nothing at all may come.
+  freeze bot_freeze() const noexcept { return {bot_from_, bot_until_}; }
 
  private:
   struct chat_state {
@@ -68,7 +75,7 @@ class flood_control {
   };
 
   chat_state& of(std::int64_t chat);
-  void judge_bot_wide(mono_time at);
+  bool judge_bot_wide(mono_time at);
 
   limit_options how_;
   sliding_window global_;

@@ -157,11 +157,16 @@ std::string to_json(const verdict& v) {
   o.add("torn_turns", v.torn_turns);
   o.add("duplicates", v.duplicates);
   o.add("excused_duplicates", v.excused_duplicates);
+  o.add("overlapping_calls", v.overlapping_calls);
   o.add("limit_violations", v.limit_violations());
   o.add("limit_violations_global", v.limit_violations_global);
   o.add("limit_violations_chat", v.limit_violations_chat);
   o.add("limit_violations_group", v.limit_violations_group);
+  o.add("attempt_violations", v.attempt_violations);
   o.add("retry_after_violations", v.retry_after_violations);
+  o.add("retry_after_violations_chat", v.retry_after_violations_chat);
+  o.add("retry_after_violations_bot", v.retry_after_violations_bot);
+  o.add("bot_freezes", v.bot_freezes);
   o.add("answers_429", v.answers_429);
   o.add("answers_429_unprovoked", v.answers_429_unprovoked);
   o.add("accept_ms", v.accept_ms);

@@ -102,6 +102,8 @@ result<void> log_judge::impl::read(std::string_view line,
   } else if (event == "dropped") {
     if (line_of.text("kind") == "message")
       ++out.dropped_texts;
+  } else if (event == "bot_freeze") {
+    sends->bot_freeze(line_of.number("from"), line_of.number("until"));
   } else if (event == "call") {
     read_call();
   } else if (event == "settled" || event == "unsettled" || event == "stopped" ||
@@ -140,11 +142,6 @@ void log_judge::impl::read_call() {
     ++out.faults;
   if (code == 403)
     ++out.refused_403;
-  if (!m || !m->is_send()) {
-    if (code == 429)
-      sends->refused_elsewhere(fault == "429");
-    return;
-  }
   traffic::attempt a;
   a.chat = chat;
   a.arrived = arrived;
@@ -155,6 +152,15 @@ void log_judge::impl::read_call() {
   a.retry_after = line_of.number("retry_after");
   a.unprovoked = fault == "429";
   a.limit = line_of.text("limit");
+  // Who was cut off, or grew tired of a delay, has no answer to wait for.
+  a.in_response = line_of.text("in_response") == "true";
+  a.awaited = line_of.number("status") != 0 && fault != "delay";
+  if (!m || !m->is_send()) {
+    sends->add_other(a, std::string{line_of.text("method")} + ' ' +
+                            std::to_string(chat) + ' ' +
+                            std::string{line_of.text("query")});
+    return;
+  }
   sends->add(a);
   if (m->kind == method_kind::edit)
     return;
@@ -186,21 +192,29 @@ void log_judge::impl::conclude() {
       "G4", replied, out.torn_turns == 0,
       count(out.torn_turns, "counted without the reply of the same turn")));
   g.push_back(judged(
-      "G5", replied, out.duplicates <= how.max_duplicates,
-      count(out.duplicates, "sent twice (") +
-          count(how.max_duplicates, "allowed), ") +
+      "G5", replied,
+      std::max(out.duplicates, out.overlapping_calls) <= how.max_duplicates,
+      count(out.duplicates, "sent twice, ") +
+          count(out.overlapping_calls, "before the one before was answered (") +
+          count(how.max_duplicates, "each allowed), ") +
           count(out.excused_duplicates, "more after an answer lost by us")));
   g.push_back(
       {"G6", verdict::state::not_exercised, "needs two nodes on one store"});
   g.push_back(judged(
-      "G7", sends->limited() && out.replies > 0, out.limit_violations() == 0,
+      "G7", sends->limited() && out.replies > 0,
+      out.limit_violations() + out.attempt_violations == 0,
       count(out.limit_violations_global, "global, ") +
           count(out.limit_violations_chat, "chat, ") +
-          count(out.limit_violations_group, "group windows overfilled")));
+          count(out.limit_violations_group, "group windows overfilled, ") +
+          count(out.attempt_violations, "with calls that failed")));
   g.push_back(judged(
       "G8", out.answers_429 > 0, out.retry_after_violations == 0,
-      count(out.retry_after_violations, "calls before retry_after was over, ") +
-          count(out.answers_429, "times 429")));
+      count(out.retry_after_violations_chat, "too early after ") +
+          count(out.answers_429, "times 429; whole bot: ") +
+          (out.bot_freezes == 0
+               ? "not exercised"
+               : count(out.retry_after_violations_bot, "too early after ") +
+                     count(out.bot_freezes, "freezes"))));
   g.push_back({"G9", verdict::state::not_exercised, "needs a campaign"});
 }
 

@@ -12,8 +12,9 @@
 namespace troupe::sim {
 
 struct verify_options {
-  /// Duplicates that break nothing although no fault explains them: of calls
-  /// that were under way when the bot was killed.
+  /// So many duplicates, and so many calls that did not wait for the one
+  /// before, break nothing although no fault explains them: they may be of
+  /// calls that were under way when the bot was killed.
   std::uint64_t max_duplicates = 0;
   unsigned stretch_seconds = 10;  ///< for the utilisation
 };
@@ -53,10 +54,16 @@ struct verdict {
   std::uint64_t torn_turns = 0;    ///< counted on, yet never replied to
   std::uint64_t duplicates = 0;
   std::uint64_t excused_duplicates = 0;  ///< the first answer was lost by us
+  std::uint64_t overlapping_calls = 0;   ///< did not wait for the one before
   std::uint64_t limit_violations_global = 0;
   std::uint64_t limit_violations_chat = 0;
   std::uint64_t limit_violations_group = 0;
+  /// Calls that overfilled a window of all that was not answered 429.
+  std::uint64_t attempt_violations = 0;
   std::uint64_t retry_after_violations = 0;
+  std::uint64_t retry_after_violations_chat = 0;
+  std::uint64_t retry_after_violations_bot = 0;
+  std::uint64_t bot_freezes = 0;  ///< times 429 was the whole bot's
   std::uint64_t answers_429 = 0;
   std::uint64_t answers_429_unprovoked = 0;
 

@@ -225,6 +225,44 @@ TEST_CASE("G8: bot: a call before retry_after is over is told apart") {
   CHECK(b.say(alice, "x").answer.status == 200);
 }
 
+TEST_CASE("G8: bot: calls that are no sends have a retry_after, too") {
+  bot_options how = without_limits();
+  how.answer_delay = 40ms;
+  bench b{how};
+  b.telegram.troubles().script(
+      {"sendchataction", alice, 1, 1, {fault_kind::flood, 2, {}}});
+  auto act = [&](std::int64_t chat) {
+    return b.call("sendChatAction", {{"chat_id", std::to_string(chat)}});
+  };
+  CHECK(act(alice).answer.status == 429);
+  b.advance(2s + 39ms);
+  CHECK(act(club).answer.status == 200);
+  CHECK(b.say(alice, "x").answer.status == 200);
+  auto early = act(alice);
+  CHECK(early.answer.status == 429);
+  CHECK(early.limit == limit_scope::frozen);
+  b.advance(1s + 40ms);
+  CHECK(act(alice).answer.status == 200);
+}
+
+TEST_CASE("G8: bot: a freeze of the whole bot is told with the call") {
+  bench b{without_limits()};
+  for (std::int64_t chat = 1; chat <= 6; ++chat) {
+    b.telegram.chats().at(chat);
+    b.telegram.troubles().script(
+        {"sendmessage", chat, 1, 1, {fault_kind::flood, 2, {}}});
+    auto out = b.say(chat, "x");
+    REQUIRE(out.answer.status == 429);
+    REQUIRE(out.bot_freeze.has_value() == (chat == 5));
+    if (out.bot_freeze) {
+      CHECK(out.bot_freeze->from == b.now.mono + 250ms);
+      CHECK(out.bot_freeze->until == b.now.mono + 2s);
+    }
+  }
+  b.advance(250ms);
+  CHECK(b.say(alice, "x").limit == limit_scope::bot);
+}
+
 TEST_CASE("faults: scripted ones strike the call they are meant for") {
   bench b{without_limits()};
   auto& t = b.telegram.troubles();
