@@ -16,6 +16,10 @@ namespace {
 constexpr std::string_view admin_label = "troupe admin 1";
 constexpr std::string_view webhook_label = "troupe webhook 1";
 
+/// A store that hangs must not hold Telegram's connections: it repeats after a
+/// 503, and the store drops what it took after all.
+constexpr milliseconds store_patience{10'000};
+
 std::string derive(const std::string& token, std::string_view label) {
   if (token.empty())
     return {};
@@ -113,7 +117,7 @@ actors::node_options node_options_of(const settings& from,
   out.name = from.node_name.empty() ? host_name() : from.node_name;
   out.bot_token = from.bot_token;
   out.bot_username = bot_username;
-  out.webhook_secret = webhook_secret(from, !from.webhook_public_url.empty());
+  out.webhook_secret = webhook_gate_of(from).secret;
   out.webhook_path = from.webhook_path;
   out.poll = from.bot_mode == "polling";
   out.poll_timeout = std::chrono::seconds{from.polling_timeout_seconds};
@@ -137,6 +141,11 @@ actors::node_options node_options_of(const settings& from,
   return out;
 }
 
+actors::webhook_gate webhook_gate_of(const settings& from) {
+  return {from.webhook_path,
+          webhook_secret(from, !from.webhook_public_url.empty())};
+}
+
 store::options store_options_of(const settings& from) {
   store::options out;
   out.url = from.store_url;
@@ -150,6 +159,11 @@ http::server_options webhook_server_of(const settings& from) {
   out.max_body = narrow<std::size_t>(from.webhook_max_body);
   out.certificate_file = from.webhook_certificate;
   out.key_file = from.webhook_key;
+  out.answer_timeout = store_patience;
+  out.close_refused = true;
+  out.on_header = [gate = webhook_gate_of(from)](const http::request& head) {
+    return gate.refuse(head);
+  };
   return out;
 }
 
@@ -157,6 +171,7 @@ http::server_options stats_server_of(const settings& from) {
   http::server_options out = listen_on(from.stats_listen);
   out.max_body = 1 << 20;
   out.max_connections = 64;
+  out.close_refused = true;
   return out;
 }
 

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "actors/node.hpp"
+#include "actors/webhook_gate.hpp"
 #include "app/settings.hpp"
 #include "http/server.hpp"
 #include "store/store.hpp"
@@ -27,6 +28,8 @@ std::string without_path(const std::string& url);
 
 actors::node_options node_options_of(const settings& from,
                                      const std::string& bot_username);
+/// The node's own gate, for the listener to ask before it takes a body.
+actors::webhook_gate webhook_gate_of(const settings& from);
 store::options store_options_of(const settings& from);
 http::server_options webhook_server_of(const settings& from);
 http::server_options stats_server_of(const settings& from);

@@ -9,6 +9,7 @@
 #include "actors/node.hpp"
 #include "app/command_line.hpp"
 #include "app/derived.hpp"
+#include "app/machine.hpp"
 #include "app/registrar.hpp"
 #include "app/stats_server.hpp"
 #include "core/log.hpp"
@@ -21,6 +22,9 @@ namespace {
 
 /// Beyond `drain.seconds`: for closing sockets, actors and the store.
 constexpr milliseconds teardown_time{10'000};
+
+/// Under this, a busy bot may run out of files.
+constexpr std::uint64_t few_files = 4096;
 
 class running_node final : public node_view {
  public:
@@ -78,6 +82,47 @@ class watchdog {
   std::thread thread_;
 };
 
+/// While it lives, a signal ends the process at once: a start may wait minutes
+/// for Telegram or a lease, and has nothing to drain.
+class start_guard {
+ public:
+  explicit start_guard(stop_source& stop)
+      : stop_{stop}, thread_{[this] { watch(); }} {}
+  ~start_guard() { end(); }
+  start_guard(const start_guard&) = delete;
+  start_guard& operator=(const start_guard&) = delete;
+
+  /// @returns true if a signal came just when it ended.
+  bool end() {
+    done_ = true;
+    if (thread_.joinable()) {
+      stop_.interrupt();
+      thread_.join();
+    }
+    return missed_;
+  }
+
+ private:
+  void watch() {
+    while (!done_) {
+      if (stop_.wait(milliseconds{60'000}) != stop_source::news::signal)
+        continue;
+      if (done_) {
+        missed_ = true;
+        return;
+      }
+      log::warn("stopped_while_starting",
+                {{"effect", "ended at once; nothing was under way"}});
+      std::_Exit(exit_ok);
+    }
+  }
+
+  stop_source& stop_;
+  std::atomic<bool> done_{false};
+  bool missed_ = false;
+  std::thread thread_;
+};
+
 /// The running whole. Members are in the order of their making; what is below
 /// uses what is above.
 class program {
@@ -90,6 +135,7 @@ class program {
   bool cut_short() const noexcept { return cut_short_; }
 
   int run() {
+    starting_.emplace(stop_);
     if (const auto failed = open())
       return *failed;
     if (const auto failed = start())
@@ -105,6 +151,10 @@ class program {
 
   /// What may fail because of this machine: before anybody is told anything.
   std::optional<int> open() {
+    files_ = raise_file_limit();
+    if (files_ != 0 && files_ < few_files)
+      log::warn("few_files", {{"limit", files_},
+                              {"do", "raise the hard limit of open files"}});
     auto store = store::open(store_options_of(with_));
     if (!store)
       return fail("store.url " + shown_store(with_.store_url), store.error());
@@ -117,7 +167,9 @@ class program {
       pages_options how;
       how.token = admin_token(with_);
       how.open_stats = parse_endpoint(with_.stats_listen)->loopback();
-      auto stats = stats_server::listen(serving_, stats_server_of(with_), how,
+      auto where = stats_server_of(with_);
+      where.on_reject = reject_meter::make("stats", metrics_);
+      auto stats = stats_server::listen(serving_, std::move(where), how,
                                         *store_, metrics_);
       if (!stats) {
         return fail("stats.listen " + with_.stats_listen, stats.error());
@@ -134,8 +186,17 @@ class program {
   }
 
   std::optional<int> open_webhook() {
+    if (webhook_gate_of(with_).secret.empty())
+      log::warn("webhook_without_secret",
+                {{"effect", "whoever reaches the listener can post updates"},
+                 {"do", "set TROUPE_WEBHOOK_SECRET"}});
+    auto where = webhook_server_of(with_);
+    where.on_reject = reject_meter::make("webhook", metrics_);
+    // The store and the way to Telegram need files, too.
+    if (files_ != 0 && where.max_connections > files_ / 2)
+      where.max_connections = files_ / 2;
     auto server = http::server::listen(
-        serving_, webhook_server_of(with_),
+        serving_, std::move(where),
         [gate = gate_](http::request&& what, http::responder answer) {
           if (actors::node* node = gate->load()) {
             return node->webhook(std::move(what), std::move(answer));
@@ -169,6 +230,8 @@ class program {
     if (!node)
       return fail("the node can't start", node.error());
     node_ = std::move(*node);
+    signalled_ = starting_->end();
+    starting_.reset();
     gate_->store(node_.get());
     if (stats_)
       stats_->pages().attach(std::make_shared<running_node>(*node_));
@@ -193,7 +256,7 @@ class program {
   }
 
   int serve() {
-    while (!bad_token_ &&
+    while (!bad_token_ && !signalled_ &&
            stop_.wait(milliseconds{60'000}) != stop_source::news::signal) {
     }
     const milliseconds limit = std::chrono::seconds{with_.drain_seconds};
@@ -232,6 +295,8 @@ class program {
   stop_source& stop_;
   std::atomic<bool> bad_token_{false};
   bool cut_short_ = false;
+  bool signalled_ = false;
+  std::uint64_t files_ = 0;  ///< how many may be open; 0: unknown
   std::shared_ptr<std::atomic<actors::node*>> gate_ =
       std::make_shared<std::atomic<actors::node*>>(nullptr);
   metrics::registry metrics_;
@@ -243,6 +308,7 @@ class program {
   std::unique_ptr<stats_server> stats_;
   std::unique_ptr<http::server> webhook_;
   std::optional<registrar> registrar_;
+  std::optional<start_guard> starting_;
 };
 
 }  // namespace

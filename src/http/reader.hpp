@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -20,8 +21,10 @@ class request_reader {
     std::size_t body = 4 << 20;  ///< also of what a compressed body inflates to
   };
   enum class status { need_more, done, refused };
+  /// Asked once per request, when its header is complete; false refuses it.
+  using admission = std::function<bool(const request& head)>;
 
-  explicit request_reader(limits how);
+  explicit request_reader(limits how, admission admit = {});
   ~request_reader();
 
   /// Takes bytes that were not consumed before, followed by new ones.
@@ -29,7 +32,7 @@ class request_reader {
   std::size_t feed(std::string_view bytes);
 
   status now() const noexcept;
-  /// Why it is refused: 400, 413, 415, 431 or 501.
+  /// Why it is refused: 400, 413, 415, 431 or 501; 403 if not admitted.
   unsigned refusal() const noexcept;
   /// True once the header is complete.
   bool in_body() const noexcept;
@@ -45,6 +48,7 @@ class request_reader {
  private:
   class parser;
   limits limits_;
+  admission admit_;
   std::unique_ptr<parser> parser_;
 };
 

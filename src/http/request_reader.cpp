@@ -38,7 +38,8 @@ bool hopeless(std::string_view bytes, std::size_t from) {
 
 class request_reader::parser final : public bh::basic_parser<true> {
  public:
-  explicit parser(limits how) : max_body_{how.body} {
+  parser(limits how, const admission& admit)
+      : max_body_{how.body}, admit_{admit} {
     header_limit(static_cast<std::uint32_t>(how.header));
     body_limit(how.body);
     eager(true);
@@ -129,6 +130,8 @@ class request_reader::parser final : public bh::basic_parser<true> {
     if (hosts_ > 1 || (http11 && hosts_ == 0))
       fail(400, ec);
     expects_continue = expects_continue && http11;
+    if (refusal == 0 && admit_ && !admit_(what))
+      fail(403, ec);
   }
 
   void on_body_init_impl(const boost::optional<std::uint64_t>& length,
@@ -162,13 +165,16 @@ class request_reader::parser final : public bh::basic_parser<true> {
   }
 
   std::size_t max_body_;
+  const admission& admit_;
   unsigned hosts_ = 0, lengths_ = 0, codings_ = 0;
   bool header_done_ = false;
   bool version10_ = false;
 };
 
-request_reader::request_reader(limits how)
-    : limits_{how}, parser_{std::make_unique<parser>(how)} {}
+request_reader::request_reader(limits how, admission admit)
+    : limits_{how},
+      admit_{std::move(admit)},
+      parser_{std::make_unique<parser>(how, admit_)} {}
 
 request_reader::~request_reader() = default;
 
@@ -233,7 +239,7 @@ bool request_reader::is_http10() const noexcept {
 
 request request_reader::take() {
   auto what = std::move(parser_->what);
-  parser_ = std::make_unique<parser>(limits_);
+  parser_ = std::make_unique<parser>(limits_, admit_);
   return what;
 }
 

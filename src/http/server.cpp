@@ -50,9 +50,14 @@ void server_part::sweep() {
   });
 }
 
-void server_part::adopt(tcp_socket socket) {
+void server_part::adopt(tcp_socket socket, bool full) {
   if (closed_ || draining_) {
     core_->open.fetch_sub(1, std::memory_order_relaxed);
+    return;
+  }
+  if (full && !make_room()) {
+    core_->open.fetch_sub(1, std::memory_order_relaxed);
+    core_->rejected(503);
     return;
   }
   auto conn = std::make_shared<server_connection>(shared_from_this(),
@@ -60,6 +65,18 @@ void server_part::adopt(tcp_socket socket) {
   conn->slot = connections_.size();
   connections_.push_back(conn);
   conn->start();
+}
+
+bool server_part::make_room() {
+  std::shared_ptr<server_connection> longest;
+  for (const auto& each : connections_)
+    if (each->idle_since() <
+        (longest ? longest->idle_since() : mono_time::max()))
+      longest = each;
+  if (!longest)
+    return false;
+  longest->shut();
+  return true;
 }
 
 void server_part::forget(server_connection& gone) noexcept {
@@ -165,17 +182,14 @@ void server::impl::accepted(const error_code& ec, tcp_socket socket,
     return;
   }
   if (!ec) {
-    if (core->open.fetch_add(1, std::memory_order_relaxed) >=
-        core->how.max_connections) {
-      core->open.fetch_sub(1, std::memory_order_relaxed);
-      error_code ignored;  // refused anyway
-      socket.close(ignored);
-    } else if (part.on() == home) {
-      part.adopt(std::move(socket));
+    const bool full = core->open.fetch_add(1, std::memory_order_relaxed) >=
+                      core->how.max_connections;
+    if (part.on() == home) {
+      part.adopt(std::move(socket), full);
     } else {
-      part.on()->post([to = part.shared_from_this(),
+      part.on()->post([to = part.shared_from_this(), full,
                        held = std::make_shared<tcp_socket>(std::move(socket))] {
-        to->adopt(std::move(*held));
+        to->adopt(std::move(*held), full);
       });
     }
   }

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "core/clock.hpp"
 #include "core/result.hpp"
@@ -15,7 +16,9 @@ struct server_options {
   std::uint16_t port = 0;              ///< 0: any free one, see `port()`
   std::size_t max_header = 16 * 1024;  ///< bytes; over it: 431
   std::size_t max_body = 4 << 20;      ///< bytes; over it: 413
-  std::size_t max_connections = 2048;  ///< over it: accepted and closed
+  /// Over it the one that idles longest (on the same thread) makes room; if
+  /// none idles, the new one is accepted and closed.
+  std::size_t max_connections = 2048;
   /// From the first byte (of a new connection: from its acceptance, with the
   /// TLS handshake) to the end of the header.
   milliseconds header_timeout{10'000};
@@ -23,12 +26,23 @@ struct server_options {
   milliseconds idle_timeout{90'000};  ///< keep-alive without a request
   /// For a slow reader: of a whole answer, or of what a stream has to say.
   milliseconds write_timeout{30'000};
+  /// From the whole request to its answer; over it 503 with Retry-After is
+  /// sent, and the handler's own answer goes nowhere. 0: no limit.
+  milliseconds answer_timeout{0};
+  /// Closes after a handler's 401, 403 or 404: strangers get no second guess.
+  bool close_refused = false;
   std::string certificate_file;  ///< PEM chain; empty: plain HTTP
   std::string key_file;          ///< PEM
   /// Called with what was received before it is given up (400, 413, 431, 408,
-  /// 415, 501; 0 for a failed TLS handshake): for a count and a log line. Runs
-  /// on the loop's threads.
+  /// 415, 501; what `on_header` said; 0 for a failed TLS handshake, 503 for a
+  /// connection that found no room, 504 for an answer that did not come in
+  /// time): for a count and a log line. Runs on the loop's threads.
   std::function<void(unsigned status)> on_reject;
+  /// Looks at a request as soon as its header is complete, before any of its
+  /// body is taken and before "100 Continue". An answer refuses the request,
+  /// and the connection is closed after it. Runs on the loop's threads: it must
+  /// neither block nor throw.
+  std::function<std::optional<response>(const request& head)> on_header;
 };
 
 /// Answers one request, once, from any thread. Copyable; all copies are one.
@@ -54,7 +68,8 @@ class responder {
 
 /// Takes one request. Runs on one of the loop's threads: it must not block.
 /// `answer` may be called later from any thread. If it throws, 500 is sent.
-/// There is no deadline for an answer: whoever holds the responder has one.
+/// Without `answer_timeout` an answer has no deadline: whoever holds the
+/// responder has one.
 using handler = std::function<void(request&& what, responder answer)>;
 
 /// An HTTP/1.1 server with keep-alive, limits and optional TLS (1.2+).

@@ -17,6 +17,8 @@ using namespace std::chrono_literals;
 constexpr std::size_t flat_body = 16 * 1024;
 /// How long a closed conversation is read on.
 constexpr milliseconds linger_time{2'000};
+/// What a request that got no answer in time is told to wait.
+constexpr const char* late_pause_s = "2";
 
 mono_time mono_now() {
   return std::chrono::steady_clock::now();
@@ -28,7 +30,11 @@ server_connection::server_connection(std::shared_ptr<server_part> home,
                                      tcp_socket socket)
     : home_{std::move(home)},
       io_{std::move(socket)},
-      reader_{{home_->core().how.max_header, home_->core().how.max_body}} {}
+      reader_{{home_->core().how.max_header, home_->core().how.max_body},
+              home_->core().how.on_header
+                  ? [this](const request& head) { return admit(head); }
+                  : request_reader::admission{}},
+      idle_since_{mono_now()} {}
 
 void server_connection::start() {
   error_code ec;
@@ -133,7 +139,12 @@ bool server_connection::take_bytes() {
   buffer_.consume(used);
   switch (reader_.now()) {
     case request_reader::status::refused:
-      reject(reader_.refusal());
+      if (denied_) {
+        head_only_ = reader_.is_head();
+        refuse(*std::exchange(denied_, std::nullopt));
+      } else {
+        reject(reader_.refusal());
+      }
       return true;
     case request_reader::status::done: dispatch(); return true;
     case request_reader::status::need_more: break;
@@ -161,6 +172,8 @@ void server_connection::enter_body() {
 void server_connection::dispatch() {
   phase_ = phase::handling;
   deadline_ = mono_time::max();
+  if (const auto most = home_->core().how.answer_timeout; most.count() > 0)
+    close_in(most);
   keep_alive_ = reader_.keep_alive();
   head_only_ = reader_.is_head();
   http10_ = reader_.is_http10();
@@ -177,20 +190,41 @@ void server_connection::dispatch() {
   }
 }
 
+bool server_connection::admit(const request& head) {
+  denied_ = home_->core().how.on_header(head);
+  return !denied_;
+}
+
 void server_connection::reject(unsigned status) {
-  ++serial_;
-  keep_alive_ = head_only_ = http10_ = false;
-  phase_ = phase::writing;
-  close_in(home_->core().how.write_timeout);
   response why;
   why.status = status;
   why.type = "text/plain";
   why.body = reason_phrase(status);
+  head_only_ = false;
+  refuse(why);
+}
+
+/// Answers what is not handed on, and closes.
+void server_connection::refuse(const response& why) {
+  ++serial_;
+  keep_alive_ = http10_ = false;
+  phase_ = phase::writing;
+  close_in(home_->core().how.write_timeout);
   queue_answer(why);
-  next_[0].append(why.body);
-  home_->core().rejected(status);
+  if (!head_only_)
+    next_[0].append(why.body);
+  home_->core().rejected(why.status);
   if (phase_ == phase::writing)
     flush();
+}
+
+void server_connection::answer_late() {
+  response why;
+  why.status = 503;
+  why.type.clear();
+  why.headers.add("Retry-After", late_pause_s);
+  home_->core().rejected(504);
+  answer(serial_, std::move(why));
 }
 
 void server_connection::answer(std::uint64_t serial, response&& what) {
@@ -216,7 +250,9 @@ void server_connection::answer(std::uint64_t serial, response&& what) {
 
 /// Queues the head, and closes the connection after it while draining.
 void server_connection::queue_answer(const response& what) {
-  if (home_->draining())
+  const bool turned_away =
+      what.status == 401 || what.status == 403 || what.status == 404;
+  if (home_->draining() || (turned_away && home_->core().how.close_refused))
     keep_alive_ = false;
   append_head(next_[0], what, {keep_alive_, http10_, false}, home_->date());
 }
@@ -354,6 +390,7 @@ void server_connection::finish() {
   phase_ = phase::idle;
   close_in(home_->core().how.idle_timeout);
   idle_until_ = deadline_;
+  idle_since_ = mono_now();
   if (processing_)
     return;
   if (buffer_.empty())
@@ -405,8 +442,16 @@ void server_connection::sweep(mono_time at) {
     case phase::handshake: home_->core().rejected(0); return shut();
     case phase::header:
     case phase::body: return reject(408);
+    case phase::handling: return answer_late();
     default: return shut();
   }
+}
+
+mono_time server_connection::idle_since() const noexcept {
+  if (phase_ == phase::lingering)
+    return mono_time::min();
+  return phase_ == phase::idle && buffer_.empty() ? idle_since_
+                                                  : mono_time::max();
 }
 
 void server_connection::drain() {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/clock.hpp"
@@ -51,6 +52,9 @@ class server_connection
   /// The stream's sender is gone without having ended it.
   void abandon_stream(std::uint64_t serial);
 
+  /// Since when it holds a place for nothing; `max` if it is of use.
+  mono_time idle_since() const noexcept;
+
   std::size_t slot = 0;  ///< its place in the part's list
 
  private:
@@ -74,7 +78,10 @@ class server_connection
   bool take_bytes();
   void enter_body();
   void dispatch();
+  bool admit(const request& head);
   void reject(unsigned status);
+  void refuse(const response& why);
+  void answer_late();
   void queue_answer(const response& what);
   void flush();
   void write_rest();
@@ -89,10 +96,12 @@ class server_connection
   transport io_;
   request_reader reader_;
   std::string peer_;
+  std::optional<response> denied_;  ///< what `on_header` said
 
   phase phase_ = phase::idle;
   mono_time deadline_ = mono_time::max();
   mono_time idle_until_ = mono_time::max();
+  mono_time idle_since_;
   std::uint64_t serial_ = 0;
 
   read_buffer buffer_;

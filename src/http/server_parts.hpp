@@ -37,7 +37,8 @@ class server_part : public std::enable_shared_from_this<server_part> {
   /// a timer per operation costs more than the operation.
   void start();
   /// Takes a socket that counts in `core->open` already.
-  void adopt(tcp_socket socket);
+  /// @param full another connection must make room for it.
+  void adopt(tcp_socket socket, bool full);
   void forget(server_connection& gone) noexcept;
   void drain();
   void close();
@@ -49,6 +50,8 @@ class server_part : public std::enable_shared_from_this<server_part> {
 
  private:
   void sweep();
+  /// Closes the connection that idles longest; false if none does.
+  bool make_room();
 
   std::shared_ptr<lane> on_;
   std::shared_ptr<server_core> core_;

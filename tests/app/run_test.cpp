@@ -1,6 +1,13 @@
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <charconv>
 #include <chrono>
 #include <condition_variable>
+#include <csignal>
+#include <cstdlib>
 #include <functional>
 #include <mutex>
 #include <sstream>
@@ -304,6 +311,72 @@ TEST_CASE("with a public URL the webhook is registered, again if need be") {
   CHECK(eventually([&] { return s.telegram.count("setWebhook") >= 2; }));
   CHECK(has(s.telegram.last("setWebhook"), secret));
   CHECK(bot.stop() == 0);
+}
+
+TEST_CASE("strangers are counted, and get their answer before their body") {
+  stage s;
+  running_bot bot{s.environment()};
+  REQUIRE(eventually([&] { return s.get("/readyz") == 200; }));
+  http::request what;
+  what.method = "POST";
+  what.target = "/webhook";
+  what.body = "{}";
+  CHECK(s.ask(s.webhook, what) == 401);
+  CHECK(has(s.body, "secret token is missing"));
+  what.headers.add("X-Telegram-Bot-Api-Secret-Token", "guess");
+  CHECK(s.ask(s.webhook, what) == 403);
+  CHECK(s.post(5001, 42, "a") == 200);
+  CHECK(s.get("/metrics") == 200);
+  for (const char* status : {"401", "403"}) {
+    CHECK(has(s.body,
+              "troupe_http_rejected_total{listener=\"webhook\",status=\"" +
+                  std::string{status} + "\"} 1\n"));
+  }
+  CHECK(bot.stop() == 0);
+}
+
+TEST_CASE("a signal during the start ends the process at once") {
+  // A server that accepts and says nothing; made without a thread, for a fork
+  // takes none along.
+  const int silent = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  REQUIRE(silent >= 0);
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  REQUIRE(::bind(silent, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0);
+  socklen_t size = sizeof at;
+  ::getsockname(silent, reinterpret_cast<sockaddr*>(&at), &size);
+  REQUIRE(::listen(silent, 8) == 0);
+  const temporary_folder folder;
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    std::ostringstream out;
+    std::ostringstream err;
+    const surroundings around{
+        "shopbot",
+        {"run"},
+        {{"TROUPE_BOT_TOKEN", token},
+         {"TROUPE_BOT_API_ROOT",
+          "http://127.0.0.1:" + std::to_string(ntohs(at.sin_port))},
+         {"TROUPE_STORE_URL", "sqlite:" + (folder / "bot.db")},
+         {"TROUPE_WEBHOOK_SECRET", secret},
+         {"TROUPE_WEBHOOK_LISTEN", "127.0.0.1:0"},
+         {"TROUPE_STATS_LISTEN", ""}},
+        out,
+        err};
+    // Whoever gets here was not ended.
+    std::_Exit(100 + run_program(around, std::make_shared<counting_bot>()));
+  }
+  const int peer = ::accept(silent, nullptr, nullptr);  // getMe is on its way
+  CHECK(peer >= 0);
+  CHECK(::kill(child, SIGTERM) == 0);
+  int status = 0;
+  CHECK(::waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
+  ::close(peer);
+  ::close(silent);
 }
 
 TEST_CASE("Telegram out of reach does not keep a bot from starting") {

@@ -202,18 +202,28 @@ TEST_CASE("a peer that doesn't read its answer is dropped") {
 }
 
 TEST_CASE("connections over the cap are closed, and the cap is freed again") {
+  reject_log rejects;
   server_options how;
+  how.on_reject = rejects.hook();
   how.max_connections = 2;
   loop on;
   auto server = serve(on, echo, how);
   auto one = raw_socket::connect_to(server->port());
   auto two = raw_socket::connect_to(server->port());
   REQUIRE(eventually([&] { return server->connections() == 2; }));
+  // Neither idles: both wait for the go-ahead's body.
+  for (auto* busy : {&one, &two}) {
+    busy->send(
+        "POST /1 HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+        "Content-Length: 1\r\n\r\n");
+    CHECK(busy->until("\r\n\r\n").starts_with("HTTP/1.1 100 "));
+  }
   auto three = raw_socket::connect_to(server->port());
   three.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   CHECK(three.rest().empty());
-  one.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n");
-  CHECK(one.answer().second == "GET /1 ");
+  CHECK(rejects.seen() == std::vector<unsigned>{503});
+  one.send("x");
+  CHECK(one.answer().second == "POST /1 x");
   one.close();
   REQUIRE(eventually([&] { return server->connections() == 1; }));
   auto four = raw_socket::connect_to(server->port());
