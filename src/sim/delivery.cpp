@@ -164,18 +164,20 @@ void simulator::impl::count_confirmed(const update_queue::confirmation& c,
 }
 
 void simulator::impl::begin_poll(const params& with, http::responder to,
-                                 moment at) {
+                                 const call_outcome& met, moment at) {
   bot_seen = true;
   last_activity = at.mono;
   auto who = next_token++;
   auto step = feed.begin_poll(who, with, at.mono);
   if (step.refused) {
     journal.refused_poll(at.mono, step.refused->status);
-    reply(std::move(to), std::move(*step.refused), how.bot.answer_delay);
+    call_outcome out = met;
+    out.answer = std::move(*step.refused);
+    finish_call(out, to);
     return;
   }
   count_confirmed(step.confirmed, at.mono);
-  held.emplace(who, std::move(to));
+  held.emplace(who, held_poll{std::move(to), met.delay, met.cut});
   if (step.step.thrown_out)
     throw_out(*step.step.thrown_out);
   if (step.step.now)
@@ -186,21 +188,23 @@ void simulator::impl::answer_poll(const poller::answer& a, moment at) {
   auto it = held.find(a.who);
   if (it == held.end())
     return;
-  auto to = std::move(it->second);
+  auto asked = std::move(it->second);
   held.erase(it);
   auto page = feed.fetch(a, at.mono);
   count_confirmed(page.confirmed, at.mono);
   journal.poll(a, page, at.mono);
-  api_answer answer;
-  answer.body = std::move(page.body);
-  reply(std::move(to), std::move(answer), how.bot.answer_delay);
+  call_outcome out;
+  out.delay = asked.delay;
+  out.cut = asked.cut;
+  out.answer.body = std::move(page.body);
+  finish_call(out, asked.to);
 }
 
 void simulator::impl::throw_out(const poller::refusal& r) {
   auto it = held.find(r.who);
   if (it == held.end())
     return;
-  auto to = std::move(it->second);
+  auto to = std::move(it->second.to);
   held.erase(it);
   journal.refused_poll(now().mono, 409);
   reply(std::move(to),

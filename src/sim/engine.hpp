@@ -51,7 +51,8 @@ struct simulator::impl {
                  const boost::system::result<http::response, http::failure>& r);
   void run_method_in_response(const http::response& r, moment at);
   void look_for_bot(moment at);
-  void begin_poll(const params& with, http::responder to, moment at);
+  void begin_poll(const params& with, http::responder to,
+                  const call_outcome& met, moment at);
   void answer_poll(const poller::answer& a, moment at);
   void throw_out(const poller::refusal& r);
   void count_confirmed(const update_queue::confirmation& c, mono_time at);
@@ -62,6 +63,10 @@ struct simulator::impl {
                  http::responder& to, moment at);
   void answer_call(const method& m, const params& with,
                    const http::responder* to, moment at);
+  /// getUpdates: a fault of ours may strike it as any call.
+  void poll_method(const method& m, const params& with, http::responder& to,
+                   moment at);
+  void finish_call(call_outcome& out, const http::responder& to);
   void webhook_method(const method& m, const params& with, http::responder& to,
                       moment at);
   void note(const method& m, const call_outcome& c, mono_time arrived,
@@ -105,7 +110,12 @@ struct simulator::impl {
 
   std::string webhook_target;
   std::uint64_t connected_generation = 0;
-  std::unordered_map<poller::token, http::responder> held;
+  struct held_poll {
+    http::responder to;
+    milliseconds delay{0};
+    bool cut = false;
+  };
+  std::unordered_map<poller::token, held_poll> held;
   poller::token next_token = 1;
 
   std::mutex published_mutex;  ///< guards `published`; for any thread

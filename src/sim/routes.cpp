@@ -79,7 +79,7 @@ void simulator::impl::take_call(std::string_view rest, http::request& what,
     return;
   }
   switch (m->kind) {
-    case method_kind::get_updates: begin_poll(with, std::move(to), at); break;
+    case method_kind::get_updates: poll_method(*m, with, to, at); break;
     case method_kind::set_webhook:
     case method_kind::delete_webhook:
     case method_kind::webhook_info: webhook_method(*m, with, to, at); break;
@@ -90,7 +90,11 @@ void simulator::impl::take_call(std::string_view rest, http::request& what,
 void simulator::impl::webhook_method(const method& m, const params& with,
                                      http::responder& to, moment at) {
   call_outcome out;
-  out.delay = how.bot.answer_delay;
+  if (bot.meet(m, with, at, out)) {
+    note(m, out, at.mono, false);
+    finish_call(out, to);
+    return;
+  }
   if (m.kind == method_kind::set_webhook)
     out.answer = feed.set_webhook(with, at);
   else if (m.kind == method_kind::delete_webhook)
@@ -99,23 +103,39 @@ void simulator::impl::webhook_method(const method& m, const params& with,
     out.answer = feed.webhook_info(at);
   connect_webhook(at);
   note(m, out, at.mono, false);
-  reply(std::move(to), std::move(out.answer), out.delay);
+  finish_call(out, to);
+}
+
+void simulator::impl::poll_method(const method& m, const params& with,
+                                  http::responder& to, moment at) {
+  call_outcome out;
+  bool over = bot.meet(m, with, at, out);
+  if (over || out.fault != fault_kind::none)
+    note(m, out, at.mono, false);
+  if (over)
+    finish_call(out, to);
+  else
+    begin_poll(with, std::move(to), out, at);
 }
 
 void simulator::impl::answer_call(const method& m, const params& with,
                                   const http::responder* to, moment at) {
   auto out = bot.call(m, with, at);
   note(m, out, at.mono, to == nullptr);
-  if (!to)
-    return;
+  if (to)
+    finish_call(out, *to);
+}
+
+void simulator::impl::finish_call(call_outcome& out,
+                                  const http::responder& to) {
   if (!out.cut) {
-    reply(*to, std::move(out.answer), out.delay);
+    reply(to, std::move(out.answer), out.delay);
     return;
   }
   if (out.delay.count() == 0)
-    return to->drop();
+    return to.drop();
   ++calls_under_way;
-  loop.after(out.delay, [this, to = *to] {
+  loop.after(out.delay, [this, to] {
     --calls_under_way;
     to.drop();
   });

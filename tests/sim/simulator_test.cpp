@@ -285,3 +285,29 @@ TEST_CASE("simulator: a text that nobody wants is logged as dropped") {
   CHECK(v->updates == 0);
   CHECK_FALSE(v->ok());
 }
+
+TEST_CASE("simulator: scripted faults strike the update methods as well") {
+  auto sim = start();
+  caller c{sim->port()};
+  auto fault = [&](std::string method, std::string kind) {
+    REQUIRE(c.call("/sim/fault",
+                   R"({"method":")" + method + R"(","kind":")" + kind + R"("})")
+                .status == 200);
+  };
+  for (auto method : {"getUpdates", "deleteWebhook", "getWebhookInfo"}) {
+    INFO(method);
+    fault(method, "502");
+    CHECK(c.bot(method).status == 502);
+    fault(method, "drop");
+    CHECK_FALSE(
+        c.wait(c.begin("/bot" + token + '/' + method, "{}")).has_value());
+    CHECK(c.bot(method).status == 200);
+  }
+  auto hook = R"({"url":"http://127.0.0.1:1/x"})";
+  fault("setWebhook", "reset");
+  CHECK_FALSE(
+      c.wait(c.begin("/bot" + token + "/setWebhook", hook)).has_value());
+  CHECK(c.get("/sim/state").at("webhook") == json::value(false));
+  CHECK(c.get("/sim/state").at("faults").as_int64() == 7);
+  CHECK(c.bot("setWebhook", hook).status == 200);
+}
