@@ -31,6 +31,17 @@ bool blank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
 }
 
+// As much of a text as shows that it is too long, in whole code points.
+std::string_view head_of(std::string_view text) {
+  auto size = max_text_bytes + 4;
+  if (text.size() <= size)
+    return text;
+  while ((static_cast<unsigned char>(text[size]) & 0xc0u) == 0x80u &&
+         size > max_text_bytes + 1)
+    --size;
+  return text.substr(0, size);
+}
+
 std::string lowered(std::string_view text) {
   std::string out{text};
   for (auto& c : out)
@@ -130,7 +141,7 @@ bool bot::meet(const method& m, const params& with, moment now,
   out.chat = with.integer("chat_id");
   out.delay = how_.answer_delay;
   if (!m.text_param.empty())
-    out.text = with.get(m.text_param);
+    out.text = head_of(with.get(m.text_param));
   out.query = with.get("callback_query_id").substr(0, longest_query);
   // What was announced comes first: nothing excuses a call during it.
   if (refuse_early(m, now, out))

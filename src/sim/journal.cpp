@@ -155,9 +155,13 @@ void journal::call(const method& m, const call_outcome& c, mono_time arrived,
     line_ += R"(,"in_response":true)";
   end();
 
-  if (recent_.size() == remembered_calls)
-    recent_.pop_front();
   recent_.emplace_back(line_, 0, line_.size() - 1);
+  recent_bytes_ += recent_.back().size();
+  while (recent_.size() > remembered_calls ||
+         recent_bytes_ > remembered_bytes) {
+    recent_bytes_ -= recent_.front().size();
+    recent_.pop_front();
+  }
   ++calls_;
   if (!c.bot_freeze)
     return;

@@ -19,6 +19,7 @@ namespace troupe::sim {
 class journal {
  public:
   static constexpr std::size_t remembered_calls = 10'000;
+  static constexpr std::size_t remembered_bytes = 32 << 20;
   static constexpr int version = 1;
 
   /// @param file may be null.
@@ -61,6 +62,7 @@ class journal {
   mono_time start_;
   std::string line_;
   std::deque<std::string> recent_;
+  std::size_t recent_bytes_ = 0;
   std::uint64_t calls_ = 0;
 };
 

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "core/json.hpp"
+#include "sim/journal.hpp"
 #include "tests/support/catch.hpp"
 
 using namespace troupe;
@@ -96,6 +97,32 @@ TEST_CASE("bot: texts are refused as Telegram refuses them") {
     wide += "\xc3\xa4";
   CHECK(b.say(alice, wide).answer.status == 200);
   CHECK(says(b.say(alice, wide + "x"), "message is too long"));
+}
+
+TEST_CASE("bot: of a text that is far too long only the head is kept") {
+  bench b{without_limits()};
+  for (auto shift : {0, 1, 2}) {
+    std::string wide(static_cast<std::size_t>(shift), 'x');
+    while (wide.size() < 1'000'000)
+      wide += "\xe2\x82\xac";
+    auto out = b.say(alice, wide);
+    CHECK(says(out, "text is too long"));
+    CHECK(out.text.size() < 33'000);
+    CHECK((out.text.size() - static_cast<std::size_t>(shift)) % 3 == 0);
+  }
+}
+
+TEST_CASE("journal: the calls it remembers are bounded in bytes, too") {
+  bench b{without_limits()};
+  journal log{nullptr, b.now.mono};
+  call_outcome c;
+  c.text.assign(32'000, 'x');
+  for (int i = 0; i < 2'000; ++i)
+    log.call(*find_method("sendMessage"), c, b.now.mono, false);
+  auto all = log.calls_since(0);
+  CHECK(all.size() > journal::remembered_bytes / 2);
+  CHECK(all.size() < journal::remembered_bytes + 100'000);
+  CHECK(all.starts_with(R"({"next":2000,)"));
 }
 
 TEST_CASE("bot: who has blocked the bot gets nothing") {
