@@ -6,7 +6,7 @@ namespace troupe::actors {
 
 budget_actor::budget_actor(caf::actor_config& config,
                            std::shared_ptr<services> shared)
-    : caf::event_based_actor{config},
+    : actor_base{config},
       shared_{std::move(shared)},
       machine_{shared_->how.limits.global_per_second,
                shared_->how.limits.bulk_per_second,

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <caf/event_based_actor.hpp>
 #include <memory>
 #include <unordered_map>
+#include "actors/actor_base.hpp"
 
 #include "actors/budget.hpp"
 #include "actors/messages.hpp"
@@ -10,7 +10,7 @@
 namespace troupe::actors {
 
 /// The global limiter: a `budget` with a mailbox.
-class budget_actor : public caf::event_based_actor {
+class budget_actor : public actor_base {
  public:
   budget_actor(caf::actor_config& config, std::shared_ptr<services> shared);
   const char* name() const override { return "budget"; }

@@ -75,7 +75,7 @@ chat_actor::chat_actor(caf::actor_config& config,
                        std::shared_ptr<services> shared, caf::actor shard,
                        std::shared_ptr<ownership> owned, chat_key key,
                        std::shared_ptr<slot_state> state)
-    : caf::event_based_actor{config},
+    : actor_base{config},
       shared_{std::move(shared)},
       shard_{std::move(shard)},
       owned_{std::move(owned)},
@@ -143,107 +143,6 @@ void chat_actor::next() {
   shared_->count.turn_wait_seconds.observe(
       double(std::max<std::int64_t>(now_->waited_ms, 0)) / 1000);
   begin_turn();
-}
-
-// -- loading ------------------------------------------------------------------
-
-void chat_actor::load_record() {
-  if (step_ != step::checking)
-    step_ = step::loading;
-  state_->doing = "loading";
-  shared_->store.load(
-      {key_}, [me = caf::actor_cast<caf::actor>(this)](auto answer) {
-        caf::anon_send(me, chat_event{loaded_record{std::move(answer)}});
-      });
-}
-
-void chat_actor::on(loaded_record& m) {
-  bool checking = step_ == step::checking;
-  if (step_ != step::loading && !checking)
-    return;
-  if (!m.answer || m.answer->size() != 1) {
-    shared_->count.store_errors.add();
-    retry_later(++store_failures_, 100ms, 2s);
-    return;
-  }
-  store_failures_ = 0;
-  step_ = step::idle;
-  have_record_ = true;
-  auto& record = m.answer->front();
-  bool past = record.version > version_;
-  version_ = record.version;
-  bad_record_ = nullptr;
-  try {
-    if (!live_)
-      live_ = shared_->bot->spawn(
-          to_string(key_), key_.type == chat_key::kind::chat ? key_.id : 0);
-    live_->load(record.state, record.mode, record.memo,
-                record.expires ? to_ms(*record.expires) : 0);
-  } catch (const std::exception& e) {
-    bad_record_ = std::make_unique<std::string>(e.what());
-    live_ = nullptr;
-  }
-  if (checking && now_) {
-    // The commit was answered `stale`: it was done if the version moved on.
-    if (past)
-      applied({});
-    else
-      finish(false);
-    return;
-  }
-  next();
-}
-
-void chat_actor::load_bodies() {
-  std::vector<seq_no> wanted;
-  for (auto& x : queue_) {
-    if (wanted.size() == loaded)
-      break;
-    if (!x.fired && !x.what.body)
-      wanted.push_back(x.what.seq);
-  }
-  asked_ = wanted.size();
-  step_ = step::fetching;
-  state_->doing = "loading";
-  shared_->store.entries(
-      owned_->held.shard, std::move(wanted),
-      [me = caf::actor_cast<caf::actor>(this)](auto answer) {
-        caf::anon_send(me, chat_event{loaded_entries{std::move(answer)}});
-      });
-}
-
-void chat_actor::on(loaded_entries& m) {
-  if (step_ != step::fetching)
-    return;
-  if (!m.answer) {
-    shared_->count.store_errors.add();
-    retry_later(++store_failures_, 100ms, 2s);
-    return;
-  }
-  store_failures_ = 0;
-  step_ = step::idle;
-  // What came without a body meanwhile stands behind those asked for.
-  for (auto it = queue_.begin(); it != queue_.end() && asked_ > 0;) {
-    if (it->fired || it->what.body) {
-      ++it;
-      continue;
-    }
-    --asked_;
-    auto found = std::find_if(m.answer->begin(), m.answer->end(),
-                              [&](auto& e) { return e.seq == it->what.seq; });
-    shared_->parked -= 1;
-    if (found == m.answer->end()) {
-      // Acknowledged before: nothing is left to do for it.
-      state_->waiting -= 1;
-      owned_->to_turn -= 1;
-      it = queue_.erase(it);
-      continue;
-    }
-    shared_->pending += 1;
-    it->what = std::move(*found);
-    ++it;
-  }
-  next();
 }
 
 // -- turning ------------------------------------------------------------------
@@ -322,9 +221,9 @@ void chat_actor::run_turn() {
         auto subject = job->subject(key, version);
         job->began = shared->how.time->mono();
         auto wall = shared->how.time->wall();
-        job->result = live->run(
-            event_of(subject),
-            {to_ms(wall), seed_of(subject), shared->how.bot_username});
+        job->result =
+            live->run(event_of(subject),
+                      {to_ms(wall), seed_of(subject), shared->username()});
         job->ran = shared->how.time->mono();
         if (job->result.how == detail::turn_result::end::threw ||
             shared->closed) {

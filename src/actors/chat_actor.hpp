@@ -1,9 +1,9 @@
 #pragma once
 
-#include <caf/event_based_actor.hpp>
 #include <list>
 #include <memory>
 #include <vector>
+#include "actors/actor_base.hpp"
 
 #include "actors/messages.hpp"
 
@@ -14,7 +14,7 @@ namespace troupe::actors {
 /// The actor only moves things; the behaviour runs on the turn pool and the
 /// commit on the store's thread, so a chat that waits costs no thread. Its
 /// shard spawns it at the first entry and ends it when it has been idle.
-class chat_actor : public caf::event_based_actor {
+class chat_actor : public actor_base {
  public:
   chat_actor(caf::actor_config& config, std::shared_ptr<services> shared,
              caf::actor shard, std::shared_ptr<ownership> owned, chat_key key,

@@ -36,7 +36,7 @@ lane_actor::lane_actor(caf::actor_config& config,
                        std::shared_ptr<services> shared, chat_key to,
                        std::shared_ptr<slot_state> state,
                        std::vector<store::spending> spent)
-    : caf::event_based_actor{config},
+    : actor_base{config},
       shared_{std::move(shared)},
       to_{to},
       state_{std::move(state)},

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <caf/event_based_actor.hpp>
 #include <memory>
+#include "actors/actor_base.hpp"
 
 #include "actors/lane.hpp"
 #include "actors/messages.hpp"
@@ -10,7 +10,7 @@ namespace troupe::actors {
 
 /// The limiter of one chat or group: a `lane` with a mailbox. Its shard spawns
 /// it at the first call and ends it when it remembers nothing any more.
-class lane_actor : public caf::event_based_actor {
+class lane_actor : public actor_base {
  public:
   lane_actor(caf::actor_config& config, std::shared_ptr<services> shared,
              chat_key to, std::shared_ptr<slot_state> state,

@@ -13,7 +13,7 @@ constexpr milliseconds renew_every = lease_ttl / 2;
 
 lease_actor::lease_actor(caf::actor_config& config,
                          std::shared_ptr<services> shared)
-    : caf::event_based_actor{config}, shared_{std::move(shared)} {}
+    : actor_base{config}, shared_{std::move(shared)} {}
 
 caf::behavior lease_actor::make_behavior() {
   delayed_send(this, renew_every, tick_atom::value);

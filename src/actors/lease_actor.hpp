@@ -1,8 +1,8 @@
 #pragma once
 
-#include <caf/event_based_actor.hpp>
 #include <map>
 #include <memory>
+#include "actors/actor_base.hpp"
 
 #include "actors/messages.hpp"
 
@@ -12,7 +12,7 @@ namespace troupe::actors {
 /// journal ends. That is how an entry shows whose hint never came (an accept
 /// that was done but not answered, a node that died in between): nothing else
 /// might ever come after it to make a gap.
-class lease_actor : public caf::event_based_actor {
+class lease_actor : public actor_base {
  public:
   lease_actor(caf::actor_config& config, std::shared_ptr<services> shared);
   const char* name() const override { return "lease"; }

@@ -269,6 +269,14 @@ bool node::drain(milliseconds deadline) {
   return clean;
 }
 
+void node::identify(std::string username) {
+  auto& s = *impl_->shared;
+  if (s.named)
+    return;
+  s.late_name = std::move(username);
+  s.named = true;
+}
+
 void node::stats(callback<std::string> done) {
   collect_stats(impl_->shared, std::move(done));
 }

@@ -88,6 +88,10 @@ class node {
   /// stays in the store. True if nothing was cut short.
   bool drain(milliseconds deadline);
 
+  /// Who getMe says we are, if nobody knew it at the start. Once.
+  /// **Threads**: one.
+  void identify(std::string username);
+
   /// `/stats` and `/stats/chats/<key>` as JSON. `errc::not_found` for a chat
   /// that has no record; `errc::timed_out` if the actors are stuck.
   void stats(callback<std::string> done);

@@ -22,7 +22,7 @@ constexpr milliseconds answer_slack{15'000};
 
 poller_actor::poller_actor(caf::actor_config& config,
                            std::shared_ptr<services> shared)
-    : caf::event_based_actor{config}, shared_{std::move(shared)} {}
+    : actor_base{config}, shared_{std::move(shared)} {}
 
 caf::behavior poller_actor::make_behavior() {
   return {

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <caf/event_based_actor.hpp>
 #include <memory>
+#include "actors/actor_base.hpp"
 
 #include "actors/messages.hpp"
 
@@ -10,7 +10,7 @@ namespace troupe::actors {
 /// Takes updates by getUpdates. The offset is advanced (which confirms to
 /// Telegram) only after the store has them durably; after a restart it starts
 /// without an offset, and the store drops what it knows (TELEGRAM.md R7).
-class poller_actor : public caf::event_based_actor {
+class poller_actor : public actor_base {
  public:
   poller_actor(caf::actor_config& config, std::shared_ptr<services> shared);
   const char* name() const override { return "poller"; }

@@ -4,7 +4,7 @@ namespace troupe::actors {
 
 sender_actor::sender_actor(caf::actor_config& config,
                            std::shared_ptr<services> shared)
-    : caf::event_based_actor{config},
+    : actor_base{config},
       shared_{std::move(shared)},
       prefix_{"/bot" + shared_->how.bot_token + "/"} {}
 

@@ -65,6 +65,9 @@ struct services {
   mono_time started{};
   wall_time started_wall{};
 
+  std::string late_name;  ///< written once, before `named`
+  std::atomic<bool> named{false};
+
   /// Nothing new is accepted.
   std::atomic<bool> draining{false};
   /// No turn and no call begins any more.
@@ -102,6 +105,11 @@ struct services {
   void store_works(mono_time begun) {
     if (begun.time_since_epoch().count() > store_failed_at)
       store_down = false;
+  }
+
+  /// By which name commands in groups call us; empty: not known yet.
+  std::string_view username() const noexcept {
+    return named ? std::string_view{late_name} : how.bot_username;
   }
 
   const caf::actor& shard_for(const chat_key& key) const {

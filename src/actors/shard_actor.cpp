@@ -25,7 +25,7 @@ constexpr std::size_t busiest_looked_at = 256;
 
 shard_actor::shard_actor(caf::actor_config& config,
                          std::shared_ptr<services> shared, shard_id id)
-    : caf::event_based_actor{config}, shared_{std::move(shared)}, id_{id} {
+    : actor_base{config}, shared_{std::move(shared)}, id_{id} {
   set_exit_handler([this](const caf::exit_msg& m) {
     end_children();
     quit(m.reason);

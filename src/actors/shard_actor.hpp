@@ -1,9 +1,9 @@
 #pragma once
 
-#include <caf/event_based_actor.hpp>
 #include <memory>
 #include <unordered_map>
 #include <vector>
+#include "actors/actor_base.hpp"
 
 #include "actors/messages.hpp"
 #include "actors/recency.hpp"
@@ -15,7 +15,7 @@ namespace troupe::actors {
 /// its outbox to its lanes in order, and makes outcomes durable. Everything
 /// that reaches a chat or a lane passes here, which is why they can be ended
 /// when idle without a message ever getting lost.
-class shard_actor : public caf::event_based_actor {
+class shard_actor : public actor_base {
  public:
   shard_actor(caf::actor_config& config, std::shared_ptr<services> shared,
               shard_id id);

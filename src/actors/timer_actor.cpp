@@ -17,7 +17,7 @@ constexpr std::size_t most_fired = 4 * page;
 
 timer_actor::timer_actor(caf::actor_config& config,
                          std::shared_ptr<services> shared)
-    : caf::event_based_actor{config}, shared_{std::move(shared)} {}
+    : actor_base{config}, shared_{std::move(shared)} {}
 
 caf::behavior timer_actor::make_behavior() {
   return {

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <caf/event_based_actor.hpp>
 #include <memory>
 #include <optional>
 #include <set>
 #include <tuple>
+#include "actors/actor_base.hpp"
 
 #include "actors/messages.hpp"
 
@@ -13,7 +13,7 @@ namespace troupe::actors {
 /// Fires durable timers: asks the store for what is due, hands it to the
 /// shards, and sleeps until the next. A timer stays in the store until its
 /// turn is committed, so nothing here needs to survive.
-class timer_actor : public caf::event_based_actor {
+class timer_actor : public actor_base {
  public:
   timer_actor(caf::actor_config& config, std::shared_ptr<services> shared);
   const char* name() const override { return "timer"; }

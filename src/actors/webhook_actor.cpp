@@ -75,7 +75,7 @@ void hint_shards(services& shared, std::vector<store::arrival>& batch,
 
 webhook_actor::webhook_actor(caf::actor_config& config,
                              std::shared_ptr<services> shared)
-    : caf::event_based_actor{config}, shared_{std::move(shared)} {}
+    : actor_base{config}, shared_{std::move(shared)} {}
 
 caf::behavior webhook_actor::make_behavior() {
   return {

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <caf/event_based_actor.hpp>
 #include <memory>
 #include <vector>
+#include "actors/actor_base.hpp"
 
 #include "actors/messages.hpp"
 
@@ -11,7 +11,7 @@ namespace troupe::actors {
 /// Takes updates that passed the gate, hands them to the store in batches, and
 /// has them answered when they are durable. The answer and the hints to the
 /// shards leave straight from the store's callback.
-class webhook_actor : public caf::event_based_actor {
+class webhook_actor : public actor_base {
  public:
   webhook_actor(caf::actor_config& config, std::shared_ptr<services> shared);
   const char* name() const override { return "webhook"; }

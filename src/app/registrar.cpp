@@ -40,10 +40,12 @@ identity who_am_i(const bot_api& api) {
 }
 
 registrar::registrar(const settings& with, bot_api api, bool identified,
+                     std::function<void(std::string)> on_name,
                      std::function<void()> on_bad_token, pauses how_long)
     : with_{with},
       api_{std::move(api)},
       identified_{identified},
+      on_name_{std::move(on_name)},
       on_bad_token_{std::move(on_bad_token)},
       pauses_{how_long},
       thread_{[this] { work(); }} {}
@@ -116,7 +118,11 @@ registrar::next registrar::judge(const char* event,
 }
 
 registrar::next registrar::identify() {
-  return judge("identify_bot", api_.call("getMe", "{}", timeout));
+  const auto got = api_.call("getMe", "{}", timeout);
+  const next what = judge("identify_bot", got);
+  if (what == next::done)
+    on_name_(member(got->result, "username"));
+  return what;
 }
 
 registrar::next registrar::register_webhook() {

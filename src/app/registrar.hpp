@@ -37,8 +37,10 @@ class registrar {
     milliseconds first{1'000};
     milliseconds longest{60'000};
   };
-  /// @param on_bad_token called at most once, on the registrar's thread.
+  /// @param on_name gets the bot's username, unless `identified`
+  /// Both are called at most once, on the registrar's thread.
   registrar(const settings& with, bot_api api, bool identified,
+            std::function<void(std::string)> on_name,
             std::function<void()> on_bad_token, pauses how_long);
   ~registrar();
   registrar(const registrar&) = delete;
@@ -61,6 +63,7 @@ class registrar {
   const settings& with_;
   bot_api api_;
   bool identified_;
+  std::function<void(std::string)> on_name_;
   std::function<void()> on_bad_token_;
   pauses pauses_;
   milliseconds asked_to_wait_{0};

@@ -237,6 +237,7 @@ class program {
       stats_->pages().attach(std::make_shared<running_node>(*node_));
     registrar_.emplace(
         with_, api, me.known,
+        [this](std::string name) { node_->identify(std::move(name)); },
         [this] {
           bad_token_ = true;
           stop_.interrupt();
@@ -283,9 +284,9 @@ class program {
       stats_->close();
     }
     gate_->store(nullptr);
-    node_.reset();
     client_->close();
-    registrar_.reset();
+    registrar_.reset();  // it may be telling the node who we are
+    node_.reset();
     store_->close();
   }
 

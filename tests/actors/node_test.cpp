@@ -345,6 +345,20 @@ TEST_CASE("timers that came due while the bot was down fire at its start") {
   CHECK(eventually([&] { return telegram.accepted() == 2 * chats; }));
 }
 
+TEST_CASE("a username that is learned late is known to every turn after") {
+  telegram_double telegram;
+  rig r{fast(), std::make_shared<counter_bot>(), memory_store(),
+        telegram.url()};
+  CHECK(r.post_and_wait(text_update(1, 5, "who")) == 200);
+  CHECK(eventually([&] { return telegram.accepted() == 2; }));
+  r.node().identify("shop_bot");
+  CHECK(r.post_and_wait(text_update(2, 5, "who")) == 200);
+  CHECK(eventually([&] { return telegram.accepted() == 4; }));
+  CHECK(telegram.texts(5) == std::vector<std::string>{"n=1 text=who", "we are ",
+                                                      "n=2 text=who",
+                                                      "we are shop_bot"});
+}
+
 TEST_CASE("idle chats are passivated and come back with their state") {
   telegram_double telegram;
   auto how = fast();

@@ -58,7 +58,8 @@ class folder {
 
 /// Counts the texts of its chat and replies `n=<count> text=<text>`. Texts
 /// that begin with "soon" and "timer" set a timer of that name, due in 20 ms
-/// and an hour. `hook` sees each text first, and may throw or block.
+/// and an hour; "who" is answered with the bot's name, too. `hook` sees each
+/// text first, and may throw or block.
 class counter_chat final : public detail::live_chat {
  public:
   counter_chat(std::int64_t id, std::function<void(const std::string&)> hook)
@@ -94,6 +95,8 @@ class counter_chat final : public detail::live_chat {
     ++n_;
     r.wanted.state = std::to_string(n_);
     say(r, "n=" + std::to_string(n_) + " text=" + text);
+    if (text == "who")
+      say(r, "we are " + std::string{scene.bot_username});
     if (text.starts_with("timer") || text.starts_with("soon"))
       r.wanted.timers.push_back(
           {text, scene.now_ms + (text[0] == 's' ? 20 : 3'600'000), ""});

@@ -39,8 +39,9 @@ struct desk {
 
   void start(bool identified) {
     work.emplace(
-        with, bot_api{*client, "1:test"}, identified, [this] { ++bad_tokens; },
-        registrar::pauses{1ms, 5ms});
+        with, bot_api{*client, "1:test"}, identified,
+        [this](std::string name) { names.push_back(std::move(name)); },
+        [this] { ++bad_tokens; }, registrar::pauses{1ms, 5ms});
   }
 
   settings with = default_settings();
@@ -48,6 +49,7 @@ struct desk {
   http::loop loop;
   std::unique_ptr<http::client> client;
   std::atomic<int> bad_tokens{0};
+  std::vector<std::string> names;  ///< read them when `work` has ended
   std::optional<registrar> work;
 };
 
@@ -78,11 +80,15 @@ TEST_CASE("a page that is no answer of Telegram's is no verdict on the token") {
   CHECK_FALSE(who_am_i(bot_api{*d.client, "1:test"}).refused);
   d.start(false);
   REQUIRE(eventually([&] { return d.telegram.count("getMe") >= 4; }));
-  d.telegram.answer("getMe", 200, "{\"ok\":true,\"result\":{\"id\":5}}");
+  d.telegram.answer("getMe", 200,
+                    "{\"ok\":true,\"result\":{\"id\":5,"
+                    "\"username\":\"shopbot\"}}");
   REQUIRE(eventually([&] { return d.telegram.count("setWebhook") >= 3; }));
   CHECK(d.bad_tokens == 0);
   d.telegram.answer("setWebhook", 401,
                     "{\"ok\":false,\"error_code\":401,\"description\":"
                     "\"Unauthorized\"}");
   CHECK(eventually([&] { return d.bad_tokens == 1; }));
+  d.work.reset();
+  CHECK(d.names == std::vector<std::string>{"shopbot"});
 }
