@@ -12,8 +12,11 @@ namespace {
 using store::call_outcome;
 using telegram::verdict;
 
-// A permit is for now: the budget counts the call from when it gave it.
-constexpr milliseconds permit_life{200};
+// From a permit to the first byte: never so little that a busy machine can't
+// keep it, or nothing would ever leave.
+constexpr milliseconds least_time_to_begin{250};
+// What a permit must have left of that to be worth a try.
+constexpr milliseconds time_to_connection{50};
 
 std::string edited_message(const store::call& c) {
   if (!c.target.empty())
@@ -114,7 +117,12 @@ void lane::advance(moment now, actions& out) {
 mono_time lane::last_start(const item& head, moment now) const {
   if (head.cost == 0 || (window_.unlimited() && !has_permit_))
     return mono_time::max();
-  return (has_permit_ ? permitted_at_ : now.mono) + how_.margin;
+  return (has_permit_ ? permitted_at_ : now.mono) + time_to_begin();
+}
+
+/// The rest of the margin is for the way to Telegram.
+milliseconds lane::time_to_begin() const {
+  return std::max(how_.margin * 3 / 4, least_time_to_begin);
 }
 
 /// True if the head may leave now; otherwise what it waits for is under way,
@@ -157,7 +165,7 @@ bool lane::prepare_head(moment now, actions& out) {
 }
 
 bool lane::has_room(const item& head, moment now, actions& out) {
-  if (now.mono - permitted_at_ > permit_life)
+  if (now.mono - permitted_at_ > time_to_begin() - time_to_connection)
     drop_permit(now, out);
   if (auto at = window_.earliest(now.mono, head.cost); at > now.mono) {
     window_at_ = at;

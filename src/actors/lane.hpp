@@ -183,6 +183,7 @@ class lane {
   bool resolve_head(item& head, actions& out);
   bool has_room(const item& head, moment now, actions& out);
   mono_time last_start(const item& head, moment now) const;
+  milliseconds time_to_begin() const;
   void drop_permit(moment now, actions& out);
   void head_ended(attempt_end& end, moment now, actions& out);
   void express_ended(std::size_t i, attempt_end& end, moment now, actions& out);

@@ -285,7 +285,7 @@ TEST_CASE("G7: a call may begin while its budget takes it to be arriving") {
   SECTION("the chat's window counts from now") {
     fixture f{fixture::limited()};
     f.push(f.call(), at(5ms));
-    CHECK(begin_by(f) == at(1005ms).mono);
+    CHECK(begin_by(f) == at(755ms).mono);
   }
   SECTION("the bot's counts from its permit") {
     auto o = fixture::limited();
@@ -293,7 +293,14 @@ TEST_CASE("G7: a call may begin while its budget takes it to be arriving") {
     fixture f{o};
     f.push(f.call(), at(0ms));
     f.machine.permit(1, at(3ms).mono, at(90ms), f.todo);
-    CHECK(begin_by(f) == at(1003ms).mono);
+    CHECK(begin_by(f) == at(753ms).mono);
+  }
+  SECTION("a margin of nothing leaves time for a busy machine all the same") {
+    auto o = fixture::limited();
+    o.margin = 0ms;
+    fixture f{o};
+    f.push(f.call(), at(5ms));
+    CHECK(begin_by(f) == at(255ms).mono);
   }
   SECTION("without limits, and for what counts in none, any time will do") {
     fixture f;
@@ -312,7 +319,12 @@ TEST_CASE("G7: a permit that was long under way is asked for anew") {
   fixture f{o};
   f.push(f.call(), at(0ms));
   CHECK(f.take<lane::ask>().size() == 1);
-  f.machine.permit(1, at(0ms).mono, at(500ms), f.todo);
+  SECTION("not yet") {
+    f.machine.permit(1, at(0ms).mono, at(700ms), f.todo);
+    CHECK(f.sent() == ids{1});
+    return;
+  }
+  f.machine.permit(1, at(0ms).mono, at(701ms), f.todo);
   CHECK(f.sent().empty());
   CHECK(f.take<lane::give_back>().size() == 1);
   CHECK(f.take<lane::ask>().size() == 1);
