@@ -7,25 +7,6 @@ using namespace troupe::http::testing;
 
 namespace {
 
-/// Statuses that were given to on_reject.
-class reject_log {
- public:
-  std::function<void(unsigned)> hook() {
-    return [this](unsigned status) {
-      const std::lock_guard lock{mutex_};
-      seen_.push_back(status);
-    };
-  }
-  std::vector<unsigned> seen() const {
-    const std::lock_guard lock{mutex_};
-    return seen_;
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::vector<unsigned> seen_;
-};
-
 const std::string get_line = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 /// Lets nobody in who has no key.

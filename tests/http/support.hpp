@@ -93,4 +93,23 @@ inline void echo(request&& what, const responder& answer) {
   answer(text(what.method + " " + what.target + " " + what.body));
 }
 
+/// Statuses that were given to on_reject.
+class reject_log {
+ public:
+  std::function<void(unsigned)> hook() {
+    return [this](unsigned status) {
+      const std::lock_guard lock{mutex_};
+      seen_.push_back(status);
+    };
+  }
+  std::vector<unsigned> seen() const {
+    const std::lock_guard lock{mutex_};
+    return seen_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<unsigned> seen_;
+};
+
 }  // namespace troupe::http::testing
