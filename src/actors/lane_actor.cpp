@@ -61,12 +61,11 @@ lane_actor::~lane_actor() {
 caf::behavior lane_actor::make_behavior() {
   auto with = [this](auto event) {
     // Before the look at `stopping`: a drain sees this, or we see the drain.
-    shared_->deciding += 1;
+    services::counted now_deciding{shared_->deciding};
     lane::actions todo;
     look_around();
     event(shared_->now(), todo);
     perform(todo);
-    shared_->deciding -= 1;
   };
   return {
       [this, with](lane_call& m) {

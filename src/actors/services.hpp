@@ -80,6 +80,18 @@ struct services {
   /// Until then, mono ns, no call begins at all: a 429 of the whole bot (G8).
   std::atomic<std::int64_t> frozen_until{0};
 
+  /// Adds to a count for as long as it lives.
+  class counted {
+   public:
+    explicit counted(std::atomic<std::int64_t>& in) : in_{in} { in_ += 1; }
+    ~counted() { in_ -= 1; }
+    counted(const counted&) = delete;
+    counted& operator=(const counted&) = delete;
+
+   private:
+    std::atomic<std::int64_t>& in_;
+  };
+
   std::atomic<std::int64_t> accepting{0};  ///< updates inside `accept`
   std::atomic<std::int64_t> hinted{0};     ///< accepted, on the way to shards
   std::atomic<std::int64_t> pending{0};    ///< to turn, with a body in memory
@@ -94,7 +106,7 @@ struct services {
 
   /// Too much is in memory, or on the way into the store (G11).
   bool overloaded() const noexcept {
-    return pending > std::int64_t(how.max_pending) ||
+    return pending + hinted > std::int64_t(how.max_pending) ||
            accepting > most_accepting || parked > most_parked;
   }
   void store_failed() {

@@ -122,7 +122,7 @@ TEST_CASE("G11: while the store is away updates are refused, none is lost") {
        store::fault{store::fault::what::fail, 1'000'000, {}});
   CHECK(r.post_and_wait(text_update(2, 1, "b")) == 503);
   CHECK(r.last().headers.has("Retry-After"));
-  CHECK(eventually([&] { return !r.node().ready(); }));
+  CHECK_FALSE(r.node().ready());
   s.heal();
   // Known without an update: nobody sends any to a node that is not ready.
   CHECK(eventually([&] { return r.node().ready(); }));
@@ -151,7 +151,7 @@ TEST_CASE("G11: overload is pushed back, and passes") {
   }
   CHECK(status == 503);
   CHECK(accepted >= 50);
-  CHECK(accepted < 200);
+  CHECK(accepted <= 51);
   open.set_value();
   CHECK(
       eventually([&] { return telegram.accepted() == std::size_t(accepted); }));

@@ -9,13 +9,6 @@ using namespace troupe::testing;
 
 namespace {
 
-std::vector<std::string> counted(const std::vector<std::string>& texts) {
-  std::vector<std::string> out;
-  for (std::size_t i = 0; i < texts.size(); ++i)
-    out.push_back("n=" + std::to_string(i + 1) + " text=" + texts[i]);
-  return out;
-}
-
 http::response telegram_error(int code, const std::string& description,
                               int retry_after = 0) {
   http::response r;

@@ -267,6 +267,14 @@ inline std::string text_update(std::int64_t id, std::int64_t chat,
          text + "\"}}";
 }
 
+/// What a counter_chat replies to these texts.
+inline std::vector<std::string> counted(const std::vector<std::string>& texts) {
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < texts.size(); ++i)
+    out.push_back("n=" + std::to_string(i + 1) + " text=" + texts[i]);
+  return out;
+}
+
 /// The machine's clocks; the wall clock is an hour ahead.
 class hour_later final : public clock {
  public:
@@ -292,9 +300,11 @@ inline actors::node_options fast() {
 class rig {
  public:
   rig(actors::node_options how, std::shared_ptr<const detail::bot_base> bot,
-      std::unique_ptr<store::backend> store, const std::string& telegram)
+      std::unique_ptr<store::backend> store, const std::string& telegram,
+      http::client_options calls = {})
       : store_{std::move(store)},
-        client_{http::client::make(loop_, http::parse_origin(telegram).value())
+        client_{http::client::make(loop_, http::parse_origin(telegram).value(),
+                                   std::move(calls))
                     .value()},
         node_{actors::node::start(std::move(how), std::move(bot), *store_,
                                   loop_, *client_, metrics_)
