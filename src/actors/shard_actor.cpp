@@ -13,7 +13,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t page = 512;
+// Calls or entries read at once.
+constexpr std::size_t read_page = 512;
 // A hint that is missing may only be late; DESIGN section 8.
 constexpr milliseconds gap_patience{20};
 constexpr milliseconds store_pause{100};
@@ -112,7 +113,7 @@ void shard_actor::start(start_shard& m) {
 }
 
 void shard_actor::ask_outbox() {
-  shared_->store.outbox(id_, outbox_read_, page,
+  shared_->store.outbox(id_, outbox_read_, read_page,
                         [me = caf::actor_cast<caf::actor>(this)](auto answer) {
                           caf::anon_send(me, outbox_page{std::move(answer)});
                         });
@@ -136,7 +137,7 @@ void shard_actor::on_outbox(outbox_page& m) {
     else
       caf::anon_send(shard, committed_calls{{std::move(c)}});
   }
-  if (size == page) {
+  if (size == read_page) {
     ask_outbox();
     return;
   }
@@ -146,7 +147,7 @@ void shard_actor::on_outbox(outbox_page& m) {
 
 void shard_actor::ask_journal(seq_no after, bool healing) {
   shared_->store.backlog(
-      id_, after, page,
+      id_, after, read_page,
       [me = caf::actor_cast<caf::actor>(this), after, healing](auto answer) {
         caf::anon_send(me, journal_page{after, healing, std::move(answer)});
       });
@@ -164,7 +165,7 @@ void shard_actor::on_journal(journal_page& m) {
   auto size = m.page->size();
   if (m.healing) {
     shared_->count.gaps_healed.add();
-    dispatch(order_.heal(std::move(*m.page), size == page));
+    dispatch(order_.heal(std::move(*m.page), size == read_page));
     heal_asked_ = false;
     look_for_gap();
     return;
@@ -172,7 +173,7 @@ void shard_actor::on_journal(journal_page& m) {
   if (size > 0)
     journal_read_ = m.page->back().seq;
   dispatch(std::move(*m.page));
-  if (size == page) {
+  if (size == read_page) {
     // A long backlog is taken in as fast as it is turned, not faster.
     if (shared_->pending > std::int64_t(shared_->how.max_pending))
       delayed_send(this, store_pause, heal_atom::value);

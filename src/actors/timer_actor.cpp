@@ -9,9 +9,9 @@ namespace troupe::actors {
 namespace {
 
 // Due timers asked for at once, and under way at once.
-constexpr std::size_t page = 512;
+constexpr std::size_t due_page = 512;
 // Under way at once: a shard keeps those that it can't turn yet in memory.
-constexpr std::size_t most_fired = 4 * page;
+constexpr std::size_t most_fired = 4 * due_page;
 
 }  // namespace
 
@@ -25,7 +25,7 @@ caf::behavior timer_actor::make_behavior() {
       [this](const timer_armed& m) { wake_at(m.due); },
       [this](const timer_done& m) {
         fired_.erase(id_of(m.what));
-        if (again_ && fired_.size() < page / 2)
+        if (again_ && fired_.size() < due_page / 2)
           ask();
       },
       [this](due_answer& m) { on_due(m); },
@@ -50,7 +50,7 @@ void timer_actor::ask() {
     all.push_back({static_cast<std::uint16_t>(i)});
   // Those under way are still due; ask for so many more.
   shared_->store.due(std::move(all), shared_->how.time->wall(),
-                     page + fired_.size(),
+                     due_page + fired_.size(),
                      [me = caf::actor_cast<caf::actor>(this)](auto answer) {
                        caf::anon_send(me, due_answer{std::move(answer)});
                      });
@@ -67,7 +67,7 @@ void timer_actor::on_due(due_answer& m) {
   auto& found = *m.answer;
   std::map<std::uint16_t, fired_timers> by_shard;
   auto shards = static_cast<std::uint16_t>(shared_->shards.size());
-  again_ = found.due.size() >= page + fired_.size();
+  again_ = found.due.size() >= due_page + fired_.size();
   for (auto& t : found.due)
     if (fired_.insert(id_of(t)).second)
       by_shard[shard_of(t.key, shards).value].timers.push_back(std::move(t));

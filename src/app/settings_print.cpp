@@ -23,7 +23,7 @@ void append_comment(std::string& out, std::string_view text) {
 }
 
 /// A TOML basic string.
-std::string quoted(std::string_view text) {
+std::string toml_string(std::string_view text) {
   constexpr std::string_view hex = "0123456789abcdef";
   std::string out = "\"";
   for (const char c : text) {
@@ -47,8 +47,8 @@ std::string written(const settings& from, const key_spec& key) {
     return std::to_string(from.**n);
   }
   if (key.name == "store.url")
-    return quoted(shown_store(from.store_url));
-  return quoted(from.*std::get<std::string settings::*>(key.slot));
+    return toml_string(shown_store(from.store_url));
+  return toml_string(from.*std::get<std::string settings::*>(key.slot));
 }
 
 void append_key(std::string& out, const loaded& what, const key_spec& key,

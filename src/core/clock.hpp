@@ -25,6 +25,12 @@ class clock {
 /// The machine's clocks.
 const clock& system_clock() noexcept;
 
+/// What `system_clock().mono()` says, for code that needs no seam: times of
+/// sockets. **Threads**: any.
+inline mono_time mono_now() noexcept {
+  return std::chrono::steady_clock::now();
+}
+
 constexpr std::int64_t to_ms(wall_time t) noexcept {
   return t.time_since_epoch().count();
 }

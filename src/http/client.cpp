@@ -33,10 +33,6 @@ std::string make_host_field(const origin& to) {
   return to.port == standard ? host : host + ":" + std::to_string(to.port);
 }
 
-mono_time mono_now() {
-  return std::chrono::steady_clock::now();
-}
-
 }  // namespace
 
 client::impl::impl(std::shared_ptr<lane> at, origin whom,

@@ -22,10 +22,6 @@ constexpr std::size_t flat_body = 16 * 1024;
 /// one second.
 constexpr std::chrono::seconds one_address{2};
 
-mono_time mono_now() {
-  return std::chrono::steady_clock::now();
-}
-
 }  // namespace
 
 client_link::client_link(std::shared_ptr<client::impl> home)

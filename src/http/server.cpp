@@ -37,7 +37,7 @@ void server_part::sweep() {
   timer_->async_wait([self = shared_from_this()](const error_code& ec) {
     if (ec || self->closed_)
       return;
-    const auto now = std::chrono::steady_clock::now();
+    const auto now = mono_now();
     // Downwards: who leaves is replaced by the last, which was visited.
     for (auto i = self->connections_.size(); i-- > 0;) {
       if (i >= self->connections_.size())

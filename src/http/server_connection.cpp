@@ -20,10 +20,6 @@ constexpr milliseconds linger_time{2'000};
 /// What a request that got no answer in time is told to wait.
 constexpr const char* late_pause_s = "2";
 
-mono_time mono_now() {
-  return std::chrono::steady_clock::now();
-}
-
 }  // namespace
 
 server_connection::server_connection(std::shared_ptr<server_part> home,

@@ -23,10 +23,6 @@ constexpr auto quiet_for = 1500ms;
 constexpr auto longest_sleep = 50ms;
 constexpr auto publish_every = 100ms;
 
-std::chrono::nanoseconds seconds(double s) {
-  return std::chrono::nanoseconds{static_cast<std::int64_t>(s * 1e9)};
-}
-
 // What a reader of the log has to know about the run; no secret is in it.
 std::string describe(const sim_options& how) {
   auto& limits = how.bot.limits;
@@ -197,12 +193,12 @@ void simulator::impl::look_for_outages(moment at) {
   if (!users.started())
     return;
   for (auto& o : outages) {
-    if (!o.begun && at.mono >= *users.start_time() + seconds(o.when.from)) {
+    if (!o.begun && at.mono >= *users.start_time() + duration_of(o.when.from)) {
       o.begun = true;
       journal.mark("outage", at.mono);
       feed.pause();
     }
-    if (!o.over && at.mono >= *users.start_time() + seconds(o.when.to)) {
+    if (!o.over && at.mono >= *users.start_time() + duration_of(o.when.to)) {
       o.over = true;
       journal.mark("recovery", at.mono);
       feed.restart(at.mono);

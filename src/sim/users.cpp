@@ -8,10 +8,6 @@ namespace troupe::sim {
 
 namespace {
 
-std::chrono::nanoseconds seconds(double s) {
-  return std::chrono::nanoseconds{static_cast<std::int64_t>(s * 1e9)};
-}
-
 // The text a counter's reply is about, or nothing if it is no counter's.
 std::optional<std::string_view> counted_text(std::string_view reply) {
   if (!reply.starts_with("n="))
@@ -74,12 +70,12 @@ std::optional<mono_time> virtual_users::arrival(mono_time now) const {
 }
 
 bool virtual_users::is_past_end(mono_time at) const {
-  return how_.duration && at >= *start_ + seconds(*how_.duration);
+  return how_.duration && at >= *start_ + duration_of(*how_.duration);
 }
 
 bool virtual_users::burst_begins(mono_time now) {
   if (!start_ || next_burst_ >= how_.bursts.size() ||
-      now < *start_ + seconds(how_.bursts[next_burst_].second))
+      now < *start_ + duration_of(how_.bursts[next_burst_].second))
     return false;
   burst_left_ += how_.bursts[next_burst_++].count;
   return true;
@@ -99,7 +95,7 @@ std::optional<virtual_users::utterance> virtual_users::next(mono_time now) {
     auto gap = 1 / how_.rate;
     if (how_.poisson)
       gap *= -std::log(1 - fraction());
-    next_arrival_ += seconds(gap);
+    next_arrival_ += duration_of(gap);
   }
   return write();
 }
@@ -147,11 +143,11 @@ std::optional<mono_time> virtual_users::wake(mono_time now) const {
   std::optional<mono_time> at;
   auto consider = [&](mono_time when) { at = at ? std::min(*at, when) : when; };
   if (next_burst_ < how_.bursts.size())
-    consider(*start_ + seconds(how_.bursts[next_burst_].second));
+    consider(*start_ + duration_of(how_.bursts[next_burst_].second));
   if (auto when = arrival(now); when && !is_past_end(*when))
     consider(*when);
   if (how_.duration && !is_past_end(now))
-    consider(*start_ + seconds(*how_.duration));
+    consider(*start_ + duration_of(*how_.duration));
   return at;
 }
 

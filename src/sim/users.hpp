@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -12,6 +13,11 @@
 #include "core/clock.hpp"
 
 namespace troupe::sim {
+
+/// Seconds as the options give them.
+constexpr std::chrono::nanoseconds duration_of(double seconds) noexcept {
+  return std::chrono::nanoseconds{static_cast<std::int64_t>(seconds * 1e9)};
+}
 
 /// `count` updates that piled up during an outage and come at `second`.
 struct burst {
