@@ -1,6 +1,7 @@
 #include "actors/turn_pool.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace troupe::actors {
 
@@ -88,15 +89,25 @@ unsigned turn_pool::blocked(mono_time now) const {
 
 void turn_pool::work(worker& self) {
   std::unique_lock guard{lock_};
+  bool looked_twice = false;
   while (true) {
     if (jobs_.empty()) {
       if (stopping_)
         break;
+      // Before it sleeps, those who may have the next job get a core: to sleep
+      // and be woken costs more than most turns.
+      if (!std::exchange(looked_twice, true)) {
+        guard.unlock();
+        std::this_thread::yield();
+        guard.lock();
+        continue;
+      }
       ++idle_;
       ready_.wait(guard, [this] { return !jobs_.empty() || stopping_; });
       --idle_;
       continue;
     }
+    looked_twice = false;
     auto next = std::move(jobs_.front());
     jobs_.pop_front();
     self.busy = true;

@@ -257,6 +257,10 @@ void group_store::write_loop() {
     if (!group.empty()) {
       run(group);
       answer(group);
+      // Those who were answered and have more to write get a core first. With
+      // all cores busy that makes groups a third larger, so fewer syncs and
+      // page writes; with a free core it returns at once.
+      std::this_thread::yield();
     }
     engine_->tidy();
   }
