@@ -5,6 +5,7 @@
 #include <random>
 
 #include "actors/turn_commit.hpp"
+#include "actors/webhook_actor.hpp"
 #include "core/log.hpp"
 
 namespace troupe::actors {
@@ -325,7 +326,7 @@ void chat_actor::applied(const store::turn_receipt& receipt) {
       caf::anon_send(shared_->shards[to], std::move(batch));
   }
   for (auto& e : receipt.appended)
-    caf::anon_send(shared_->shard_for(e.key), appended{{e}});
+    hint(*shared_, shared_->shard_for(e.key), {e});
   for (auto& t : turn.set)
     caf::anon_send(shared_->timers, timer_armed{t.due});
   finish(true);

@@ -53,10 +53,9 @@ struct start_shard {
   std::shared_ptr<ownership> owned;
   std::vector<store::spending> spent;
 };
-/// Entries that were appended to the shard's journal: a hint.
+/// Entries that were appended to the shard's journal. Sent by `hint` only.
 struct appended {
   std::vector<store::entry> entries;
-  std::int64_t counted = 0;  ///< of these in `services::hinted`
 };
 /// Calls that were committed and go to chats of this shard.
 struct committed_calls {

@@ -99,6 +99,7 @@ result<void> node::impl::start() {
       [&](auto done) { s.store.spent(since, std::move(done)); });
   if (!spent)
     return spent.error();
+  s.how.before_work();
   spawn_all(std::move(*spent), std::move(*leases));
   return {};
 }
@@ -196,6 +197,8 @@ void node::webhook(http::request&& what, http::responder answer) {
     answer(std::move(*no));
     return;
   }
+  // Counted before the look: a drain that begins after it waits for us.
+  const services::counted arriving{s.accepting};
   if (s.draining) {
     answer(come_back(draining_pause_s, "shutting down"));
     return;
@@ -257,9 +260,11 @@ bool node::drain(milliseconds deadline) {
   };
   // First let what was accepted be turned, as long as half the time allows;
   // then let what is under way end. The rest is in the store.
+  // In the order in which work goes from one count to the next, and a turn may
+  // append entries: it is looked at first, too.
   wait(from + deadline / 2, [&] {
-    return s.accepting == 0 && s.hinted == 0 && s.pending == 0 &&
-           s.parked == 0 && s.turning == 0;
+    return s.turning == 0 && s.accepting == 0 && s.hinted == 0 &&
+           s.pending == 0 && s.parked == 0 && s.turning == 0;
   });
   s.stopping = true;
   bool clean = wait(end, [&] { return impl_->quiet(); });
@@ -296,7 +301,7 @@ void node::retry(std::vector<dead_letter_id> which,
         }
         auto n = entries->size();
         for (auto& e : *entries)
-          caf::anon_send(shared->shard_for(e.key), appended{{std::move(e)}});
+          hint(*shared, shared->shard_for(e.key), {std::move(e)});
         done(n);
       });
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -52,13 +53,18 @@ struct node_options {
   std::string webhook_path = "/webhook";
   bool poll = false;  ///< getUpdates instead of the webhook
   milliseconds poll_timeout{50'000};
+  /// Kinds that getUpdates asks for; none: Telegram's default ones.
+  std::vector<std::string> allowed_updates;
   limit_options limits;
   turn_options turns;
   send_options sending;
   milliseconds chat_idle{60'000};   ///< then a chat actor is passivated
   milliseconds timer_look{30'000};  ///< at least this often: wall clocks jump
   std::size_t max_pending =
-      20'000;            ///< accepted, waiting in memory; over it 503
+      20'000;  ///< accepted, waiting in memory; over it 503
+  /// Called once, when the store is ours and before anything is begun: from
+  /// here on an end is a drain.
+  std::function<void()> before_work = [] {};
   unsigned workers = 0;  ///< CAF's; 0: half as many as cores
   const clock* time = &system_clock();
 };

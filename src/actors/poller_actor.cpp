@@ -1,6 +1,7 @@
 #include "actors/poller_actor.hpp"
 
 #include "actors/webhook_actor.hpp"
+#include "core/json.hpp"
 #include "core/log.hpp"
 #include "telegram/call.hpp"
 #include "telegram/update.hpp"
@@ -52,7 +53,15 @@ void poller_actor::poll() {
   r.body = "{\"timeout\":" + std::to_string(timeout_s) + ",\"limit\":100";
   if (offset_ != 0)
     r.body += ",\"offset\":" + std::to_string(offset_);
-  r.body += "}";
+  // An empty list is Telegram's default; without one it would keep to what was
+  // asked for before.
+  r.body += ",\"allowed_updates\":[";
+  for (const auto& kind : shared_->how.allowed_updates) {
+    if (r.body.back() != '[')
+      r.body += ',';
+    append_json_string(r.body, kind);
+  }
+  r.body += "]}";
   shared_->telegram.send(std::move(r), shared_->how.poll_timeout + answer_slack,
                          [me = caf::actor_cast<caf::actor>(this)](auto answer) {
                            caf::anon_send(me, poll_answer{std::move(answer)});

@@ -42,6 +42,9 @@ class sequencer {
     return !kept_.empty() || lost_ || tail_ >= next_;
   }
 
+  /// Hints that wait for what is missing before them.
+  std::size_t kept() const noexcept { return kept_.size(); }
+
   /// The last sequence given out.
   seq_no last() const noexcept { return {next_ - 1}; }
 

@@ -93,7 +93,7 @@ struct services {
   };
 
   std::atomic<std::int64_t> accepting{0};  ///< updates inside `accept`
-  std::atomic<std::int64_t> hinted{0};     ///< accepted, on the way to shards
+  std::atomic<std::int64_t> hinted{0};     ///< appended, not seen in order
   std::atomic<std::int64_t> pending{0};    ///< to turn, with a body in memory
   std::atomic<std::int64_t> parked{0};     ///< to turn, body in the store only
   std::atomic<std::int64_t> turning{0};    ///< turns under way, commit included

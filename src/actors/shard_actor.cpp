@@ -103,6 +103,7 @@ void shard_actor::start(start_shard& m) {
   owned_ = std::move(m.owned);
   caf::anon_send(shared_->leases, lease_taken{owned_->held});
   order_ = {};
+  count_kept();
   outbox_read_ = {};
   journal_read_ = {};
   heal_asked_ = false;
@@ -166,6 +167,7 @@ void shard_actor::on_journal(journal_page& m) {
   if (m.healing) {
     shared_->count.gaps_healed.add();
     dispatch(order_.heal(std::move(*m.page), size == read_page));
+    count_kept();
     heal_asked_ = false;
     look_for_gap();
     return;
@@ -184,6 +186,7 @@ void shard_actor::on_journal(journal_page& m) {
   step_ = step::following;
   order_.start(std::max(journal_read_, owned_->held.tail));
   dispatch(order_.offer({}));
+  count_kept();
   for (auto& t : std::exchange(early_, {}))
     dispatch_timer(std::move(t));
   look_for_gap();
@@ -192,11 +195,22 @@ void shard_actor::on_journal(journal_page& m) {
 // -- following ----------------------------------------------------------------
 
 void shard_actor::on_appended(appended& m) {
-  auto next = order_.offer(std::move(m.entries));
-  dispatch(std::move(next));
+  const auto came = std::int64_t(m.entries.size());
+  take_in(std::move(m.entries));
+  shared_->hinted -= came;
+}
+
+void shard_actor::take_in(std::vector<store::entry> appended) {
+  dispatch(order_.offer(std::move(appended)));
+  count_kept();
   look_for_gap();
-  if (m.counted != 0)
-    shared_->hinted -= m.counted;
+}
+
+/// What waits for a gap to be healed is still on its way: a drain waits for it.
+void shard_actor::count_kept() {
+  const auto now = std::int64_t(order_.kept());
+  shared_->hinted += now - kept_;
+  kept_ = now;
 }
 
 void shard_actor::look_for_gap() {
@@ -313,15 +327,15 @@ void shard_actor::on_settled(settled& m) {
   }
   settle_failures_ = 0;
   shared_->settling -= std::int64_t(batch.size());
-  appended hints;
+  std::vector<store::entry> answers;
   for (std::size_t i = 0; i < batch.size(); ++i) {
     if (batch[i].tell)
       caf::anon_send(batch[i].tell, lane_marked{batch[i].what.id});
     if (auto& e = (*m.answer)[i])
-      hints.entries.push_back(std::move(*e));
+      answers.push_back(std::move(*e));
   }
-  if (!hints.entries.empty())
-    on_appended(hints);
+  if (!answers.empty())
+    take_in(std::move(answers));
   flush_outcomes();
 }
 
@@ -334,6 +348,8 @@ void shard_actor::lose(epoch term) {
   log::error("lease_lost",
              {{"shard", unsigned{id_.value}}, {"epoch", unsigned{term.value}}});
   end_children();
+  order_ = {};
+  count_kept();
   shared_->settling -= std::int64_t(outcomes_.size());
   outcomes_.clear();
   if (settling_)

@@ -45,7 +45,9 @@ class shard_actor : public actor_base {
   void dispatch(std::vector<store::entry> entries);
   void dispatch_call(store::call what);
   void dispatch_timer(store::timer what);
+  void take_in(std::vector<store::entry> appended);
   void look_for_gap();
+  void count_kept();
   slot& chat_slot(const chat_key& key);
   slot& lane_slot(const chat_key& key);
   void on_outcome(outcome_of& m);
@@ -66,6 +68,7 @@ class shard_actor : public actor_base {
   call_id outbox_read_;
   seq_no journal_read_;
   bool heal_asked_ = false;
+  std::int64_t kept_ = 0;            ///< of `order_`, in `services::hinted`
   std::vector<store::timer> early_;  ///< fired before the journal was read
   slots chats_;
   recency<named_slot> used_;  ///< of `chats_`

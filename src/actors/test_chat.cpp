@@ -18,7 +18,7 @@ namespace {
 constexpr int most_turns = 10'000;
 
 // As long as in the engine: two equal presses within it are one.
-constexpr std::int64_t same_press_ms = 2'000;
+constexpr std::int64_t press_pause_ms = 2'000;
 
 std::string text_of(const json::value& v) {
   std::string out;
@@ -135,8 +135,8 @@ void test_bench::press(std::string_view button) {
         pressed p{k->first, std::string{known}, now_ms_};
         if (last_press_ && last_press_->message == p.message &&
             last_press_->data == p.data &&
-            now_ms_ - last_press_->at_ms < same_press_ms) {
-          advance(std::chrono::milliseconds{same_press_ms - now_ms_ +
+            now_ms_ - last_press_->at_ms < press_pause_ms) {
+          advance(std::chrono::milliseconds{press_pause_ms - now_ms_ +
                                             last_press_->at_ms});
           p.at_ms = now_ms_;
         }

@@ -49,9 +49,15 @@ void answer_all(services& shared, std::vector<web_arrival>& batch,
 
 }  // namespace
 
+void hint(services& shared, const caf::actor& shard,
+          std::vector<store::entry> entries) {
+  shared.hinted += std::int64_t(entries.size());
+  caf::anon_send(shard, appended{std::move(entries)});
+}
+
 void hint_shards(services& shared, std::vector<store::arrival>& batch,
                  const std::vector<store::receipt>& receipts) {
-  std::unordered_map<std::uint16_t, appended> by_shard;
+  std::unordered_map<std::uint16_t, std::vector<store::entry>> by_shard;
   for (std::size_t i = 0; i < receipts.size(); ++i) {
     auto& r = receipts[i];
     if (!r.fresh) {
@@ -60,16 +66,13 @@ void hint_shards(services& shared, std::vector<store::arrival>& batch,
     }
     shared.count.accepted.add();
     auto& a = batch[i];
-    by_shard[r.shard.value].entries.push_back({r.seq, store::entry_kind::update,
-                                               a.key, a.id, a.at,
-                                               std::move(a.body)});
+    by_shard[r.shard.value].push_back({r.seq, store::entry_kind::update, a.key,
+                                       a.id, a.at, std::move(a.body)});
   }
-  for (auto& [shard, hint] : by_shard) {
-    std::sort(hint.entries.begin(), hint.entries.end(),
+  for (auto& [shard, entries] : by_shard) {
+    std::sort(entries.begin(), entries.end(),
               [](auto& a, auto& b) { return a.seq < b.seq; });
-    hint.counted = std::int64_t(hint.entries.size());
-    shared.hinted += hint.counted;
-    caf::anon_send(shared.shards[shard], std::move(hint));
+    hint(shared, shared.shards[shard], std::move(entries));
   }
 }
 

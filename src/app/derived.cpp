@@ -121,6 +121,9 @@ actors::node_options node_options_of(const settings& from,
   out.webhook_path = from.webhook_path;
   out.poll = from.bot_mode == "polling";
   out.poll_timeout = std::chrono::seconds{from.polling_timeout_seconds};
+  // Checked at load: a name that is no kind does not come so far.
+  if (auto kinds = update_kinds(from.bot_allowed_updates))
+    out.allowed_updates = std::move(*kinds);
   auto& limits = out.limits;
   limits.global_per_second = narrow<unsigned>(from.limits_global_per_second);
   limits.chat_per_second = narrow<unsigned>(from.limits_chat_per_second);
@@ -185,7 +188,7 @@ std::string store_file(const settings& from) {
 result<encoded_call> set_webhook_call(const settings& from,
                                       const std::string& url,
                                       bool drop_pending) {
-  const auto kinds = update_kinds(from.webhook_allowed_updates);
+  const auto kinds = update_kinds(from.bot_allowed_updates);
   if (!kinds)
     return kinds.error();
   json::object fields;

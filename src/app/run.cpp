@@ -225,13 +225,16 @@ class program {
           "telegram_unreachable",
           {{"error", me.trouble}, {"effect", "started anyway; trying again"}});
     }
-    auto node = actors::node::start(node_options_of(with_, me.username), bot_,
-                                    *store_, calling_, *client_, metrics_);
+    auto how = node_options_of(with_, me.username);
+    how.before_work = [this] {
+      signalled_ = starting_->end();
+      starting_.reset();
+    };
+    auto node = actors::node::start(std::move(how), bot_, *store_, calling_,
+                                    *client_, metrics_);
     if (!node)
       return fail("the node can't start", node.error());
     node_ = std::move(*node);
-    signalled_ = starting_->end();
-    starting_.reset();
     gate_->store(node_.get());
     if (stats_)
       stats_->pages().attach(std::make_shared<running_node>(*node_));

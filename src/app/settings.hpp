@@ -21,9 +21,10 @@ namespace troupe::app {
 /// The defaults stand in the table (`keys()`), not here.
 struct settings {
   std::string bot_token, bot_token_file, bot_api_root, bot_mode;
+  std::string bot_allowed_updates;
   std::string webhook_listen, webhook_path, webhook_secret;
   std::string webhook_secret_file, webhook_public_url;
-  std::string webhook_allowed_updates, webhook_certificate, webhook_key;
+  std::string webhook_certificate, webhook_key;
   std::int64_t webhook_max_connections = 0, webhook_max_body = 0;
   std::int64_t polling_timeout_seconds = 0;
   std::string store_url, store_synchronous;
@@ -122,7 +123,7 @@ std::string print_config(const loaded& what);
 /// for the rest may hold a password.
 std::string shown_store(const std::string& url);
 
-/// The names in `webhook.allowed_updates`: none for `default`, all for `all`.
+/// The names in `bot.allowed_updates`: none for `default`, all for `all`.
 /// **Errors**: `errc::bad_input`: a name that is no kind of update.
 result<std::vector<std::string>> update_kinds(std::string_view text);
 

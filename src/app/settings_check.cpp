@@ -68,7 +68,7 @@ void check_webhook(const settings& v, texts& problems, texts& warnings) {
             "them is not set");
   }
   // At the start, for Telegram ignores names that it does not know.
-  if (const auto kinds = update_kinds(v.webhook_allowed_updates); !kinds)
+  if (const auto kinds = update_kinds(v.bot_allowed_updates); !kinds)
     problems.push_back(kinds.error().context);
   if (v.bot_mode == "polling" && !v.webhook_public_url.empty()) {
     warnings.emplace_back(
@@ -128,7 +128,7 @@ result<texts> update_kinds(std::string_view text) {
     while (name.ends_with(' '))
       name.remove_suffix(1);
     if (std::ranges::find(all, name) == all.end()) {
-      std::string what = "webhook.allowed_updates: \"" + std::string{name} +
+      std::string what = "bot.allowed_updates: \"" + std::string{name} +
                          "\" is no kind of update";
       if (const auto near = nearest(name, all))
         what += "; did you mean " + *near + '?';

@@ -29,6 +29,10 @@ const key_spec table[] = {
      0,
      0,
      {"webhook", "polling"}},
+    {"bot.allowed_updates", &s::bot_allowed_updates, shape::text, "default",
+     "Update kinds to ask Telegram for, in both modes: `default`, `all` (with "
+     "chat_member and reactions, which are off by default), or names with "
+     "commas between."},
     // -- webhook
     {"webhook.listen", &s::webhook_listen, shape::address, "127.0.0.1:8443",
      "Where to listen for Telegram, or for the proxy in front of us."},
@@ -45,10 +49,6 @@ const key_spec table[] = {
      "What Telegram is to call; registered at every start. Without a path, "
      "webhook.path is appended. Unset: `run` only listens, registers nothing.",
      empty_ok},
-    {"webhook.allowed_updates", &s::webhook_allowed_updates, shape::text,
-     "default",
-     "Update kinds to register: `default`, `all` (with chat_member and "
-     "reactions, which are off by default), or names with commas between."},
     {"webhook.max_connections", &s::webhook_max_connections, shape::integer,
      "40", "Connections Telegram may open at once; registered.", false, false,
      1, 100'000},

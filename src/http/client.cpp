@@ -15,7 +15,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto sweep_every = 100ms;
 /// Attempts to connect at once: a TLS handshake costs about a millisecond of
 /// CPU, and a burst of a thousand would hold up everything else on the loop.
 constexpr std::size_t max_opening = 64;
@@ -56,9 +55,9 @@ void client::impl::sweep() {
     if (ec || self->closed_)
       return;
     const auto at = mono_now();
-    while (auto call = self->pool_.expired(at)) {
+    for (auto& call : self->pool_.expired(at)) {
       self->waiting.fetch_sub(1, std::memory_order_relaxed);
-      fail(std::move(*call),
+      fail(std::move(call),
            {errc::timed_out, self->where + ": no connection in time"}, false);
     }
     // Downwards: who leaves is replaced by the last, which was visited.
@@ -103,9 +102,10 @@ void client::impl::take_inbox() {
     calls.swap(inbox_);
     inbox_posted_ = false;
   }
-  const auto until = mono_now() + how.connect_timeout;
+  const auto patience = mono_now() + how.connect_timeout;
   for (auto& call : calls) {
     if (!closed_) {
+      const auto until = std::min(patience, call->begin_by);
       pool_.submit(std::move(call), until);
       continue;
     }
@@ -224,7 +224,7 @@ void client::impl::link_lost_busy(client_link& link) {
 void client::impl::again(call_ptr call) {
   call->retried = true;
   waiting.fetch_add(1, std::memory_order_relaxed);
-  const auto until = call->deadline;
+  const auto until = std::min(call->deadline, call->begin_by);
   pool_.submit(std::move(call), until, true);
 }
 

@@ -15,9 +15,6 @@ namespace troupe::http {
 
 namespace {
 
-/// As in the server: up to here one buffer is cheaper than two.
-constexpr std::size_t flat_body = 16 * 1024;
-
 /// Time for one address while there are others: a lost SYN is sent again after
 /// one second.
 constexpr std::chrono::seconds one_address{2};
@@ -330,10 +327,14 @@ std::unique_ptr<client_call> client_link::shut(failure& why) {
   if (phase_ == phase::closed)
     return nullptr;
   phase_ = phase::closed;
-  io_.close();
   why.maybe_sent = maybe_sent_;
-  if (call_)
+  if (call_) {
     home_->in_flight.fetch_sub(1, std::memory_order_relaxed);
+    // Its caller may send it again: what is still here must not come, too.
+    io_.discard();
+  } else {
+    io_.close();
+  }
   return std::move(call_);
 }
 

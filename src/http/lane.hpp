@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -32,6 +33,9 @@ using steady_timer =
                                executor>;
 using tcp_acceptor = asio::basic_socket_acceptor<tcp, executor>;
 
+/// How often the deadlines of connections are looked at.
+constexpr milliseconds sweep_every{100};
+
 /// One thread with its own event queue. Everything that belongs to a
 /// connection happens on one lane, so that nothing needs a strand or a lock.
 class lane {
@@ -51,6 +55,10 @@ class lane {
   /// gathered: a hundred of them cost one wake-up. Dropped after `stop`.
   /// **Threads**: any.
   void post(std::function<void()> fn);
+  /// Runs `fn` on the lane's thread `delay` after that thread learns of it, and
+  /// up to a millisecond later: what is due in the same one shares a timer.
+  /// Dropped after `stop`. **Threads**: any. **Order**: by due time.
+  void after(milliseconds delay, std::function<void()> fn);
   /// Runs `fn` on the lane's thread and waits for it; at once when called
   /// there, or when the thread is gone.
   void run_and_wait(const std::function<void()>& fn);
@@ -60,7 +68,12 @@ class lane {
   void dispose();
 
  private:
+  using tick = std::chrono::time_point<std::chrono::steady_clock, milliseconds>;
+
   void drain();
+  void keep_until(tick at, std::function<void()> fn);
+  void arm();
+  void run_due();
 
   const void* family_;
   std::optional<asio::io_context> io_;
@@ -70,6 +83,8 @@ class lane {
   bool scheduled_ = false;
   bool stopped_ = false;
   std::vector<std::function<void()>> running_;
+  std::optional<steady_timer> timer_;  ///< for the first of `later_`
+  std::map<tick, std::vector<std::function<void()>>> later_;
   std::mutex joining_;
   std::thread thread_;
 };

@@ -72,6 +72,48 @@ void lane::drain() {
   running_.clear();
 }
 
+void lane::after(milliseconds delay, std::function<void()> fn) {
+  const auto keep = [this, delay](std::function<void()> what) {
+    keep_until(std::chrono::ceil<milliseconds>(mono_now() + delay),
+               std::move(what));
+  };
+  if (here())
+    keep(std::move(fn));
+  else
+    post([keep, fn = std::move(fn)]() mutable { keep(std::move(fn)); });
+}
+
+void lane::keep_until(tick at, std::function<void()> fn) {
+  const auto [it, fresh] = later_.try_emplace(at);
+  it->second.push_back(std::move(fn));
+  if (fresh && it == later_.begin())
+    arm();
+}
+
+void lane::arm() {
+  if (later_.empty())
+    return;
+  if (!timer_)
+    timer_.emplace(*io_);
+  timer_->expires_at(later_.begin()->first);  // ends the wait for a later one
+  timer_->async_wait([this](const error_code& ended) {
+    if (!ended)
+      run_due();
+  });
+}
+
+void lane::run_due() {
+  const auto now = mono_now();
+  while (!later_.empty() && later_.begin()->first <= now) {
+    auto due = std::move(later_.extract(later_.begin()).mapped());
+    for (auto& fn : due) {
+      fn();
+      fn = nullptr;
+    }
+  }
+  arm();
+}
+
 void lane::run_and_wait(const std::function<void()>& fn) {
   if (here())
     return fn();
@@ -107,6 +149,8 @@ void lane::stop() {
 
 void lane::dispose() {
   running_.clear();
+  later_.clear();
+  timer_.reset();
   work_.reset();
   io_.reset();
 }
@@ -128,13 +172,7 @@ void loop::post(std::function<void()> fn) {
 }
 
 void loop::after(milliseconds delay, std::function<void()> fn) {
-  impl_->first().post([at = &impl_->first(), delay, fn = std::move(fn)] {
-    auto timer = std::make_shared<steady_timer>(at->io(), delay);
-    timer->async_wait([timer, fn](const error_code& failed) {
-      if (!failed)
-        fn();
-    });
-  });
+  impl_->first().after(delay, std::move(fn));
 }
 
 void loop::stop() {

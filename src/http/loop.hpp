@@ -22,8 +22,8 @@ class loop {
 
   /// Runs `fn` on the loop, soon. **Threads**: any.
   void post(std::function<void()> fn);
-  /// Runs `fn` on the loop after `delay`. **Threads**: any. What waits when
-  /// the loop stops is dropped.
+  /// Runs `fn` on the loop after `delay`, or up to a millisecond later.
+  /// **Threads**: any. What waits when the loop stops is dropped.
   void after(milliseconds delay, std::function<void()> fn);
   /// Stops the threads and joins them; idempotent. Not from the loop itself.
   void stop();

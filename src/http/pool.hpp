@@ -64,17 +64,18 @@ class pool {
     if (std::erase(idle_, conn) + std::erase(new_, conn) > 0)
       --open_;
   }
-  /// @returns a call that has waited too long, until there is none.
-  std::optional<Call> expired(mono_time now) {
-    if (!waiting_.empty() && waiting_.front().until <= now)
-      return pop(waiting_);
-    const auto it = std::find_if(fresh_.begin(), fresh_.end(),
-                                 [&](auto& w) { return w.until <= now; });
-    if (it == fresh_.end())
-      return std::nullopt;
-    auto what = std::move(it->what);
-    fresh_.erase(it);
-    return what;
+  /// @returns the calls that have waited too long. Cost: of all that wait.
+  std::vector<Call> expired(mono_time now) {
+    std::vector<Call> late;
+    for (auto* list : {&waiting_, &fresh_}) {
+      const auto from =
+          std::stable_partition(list->begin(), list->end(),
+                                [&](const waiter& w) { return w.until > now; });
+      for (auto it = from; it != list->end(); ++it)
+        late.push_back(std::move(it->what));
+      list->erase(from, list->end());
+    }
+    return late;
   }
   /// @returns a call that waits, whatever its time, until there is none.
   std::optional<Call> dropped() {
@@ -126,8 +127,7 @@ class pool {
   }
 
   limits limits_;
-  std::deque<waiter> waiting_;  ///< `until` ascends
-  std::deque<waiter> fresh_;
+  std::deque<waiter> waiting_, fresh_;
   std::vector<Conn> idle_, new_;
   std::size_t open_ = 0, opening_ = 0;
 };

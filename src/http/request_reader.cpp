@@ -17,10 +17,6 @@ using beast::error_code;
 
 namespace {
 
-std::string_view view(beast::string_view s) {
-  return {s.data(), s.size()};
-}
-
 /// True if no header can grow out of these bytes. Beast looks at a header only
 /// once it is complete; a peer that speaks TLS or ends lines with a bare LF
 /// would otherwise be answered by a timeout.
@@ -39,7 +35,7 @@ bool hopeless(std::string_view bytes, std::size_t from) {
 class request_reader::parser final : public bh::basic_parser<true> {
  public:
   parser(limits how, const admission& admit)
-      : max_body_{how.body}, admit_{admit} {
+      : max_header_{how.header}, max_body_{how.body}, admit_{admit} {
     header_limit(static_cast<std::uint32_t>(how.header));
     body_limit(how.body);
     eager(true);
@@ -75,14 +71,24 @@ class request_reader::parser final : public bh::basic_parser<true> {
     ec = bh::error::bad_value;
   }
 
+  /// Beast's own limit is for what it is given at once: a header that comes a
+  /// field at a time would pass it at any length.
+  void count(std::size_t text, error_code& ec) {
+    constexpr std::size_t line = 4;  // ": " and CRLF
+    header_ += text + line;
+    if (header_ > max_header_)
+      fail(431, ec);
+  }
+
   void on_request_impl(bh::verb, beast::string_view method,
                        beast::string_view target, int version,
                        error_code& ec) override {
     ec = {};
     version10_ = version < 11;
-    what.method = view(method);
-    what.target = view(target);
+    what.method = as_view(method);
+    what.target = as_view(target);
     is_head = what.method == "HEAD";
+    count(method.size() + target.size(), ec);
   }
 
   void on_field_impl(bh::field name, beast::string_view key,
@@ -90,32 +96,37 @@ class request_reader::parser final : public bh::basic_parser<true> {
     ec = {};
     if (header_done_)
       return;  // trailers change nothing
+    count(key.size() + value.size(), ec);
+    if (ec)
+      return;
     switch (name) {
       case bh::field::host: ++hosts_; return;
       case bh::field::content_length:
-        if (++lengths_ > 1 || view(value).find(',') != std::string_view::npos)
+        if (++lengths_ > 1 ||
+            as_view(value).find(',') != std::string_view::npos)
           fail(400, ec);
         return;
       case bh::field::transfer_encoding:
         if (++codings_ > 1)
           fail(400, ec);
-        else if (!iequals(view(value), "chunked"))
+        else if (!iequals(as_view(value), "chunked"))
           fail(501, ec);
         return;
       case bh::field::connection: return;
       case bh::field::expect:
-        expects_continue = iequals(view(value), "100-continue");
+        expects_continue = iequals(as_view(value), "100-continue");
         return;
       case bh::field::content_encoding:
-        if (iequals(view(value), "identity"))
+        if (iequals(as_view(value), "identity"))
           return;
-        if (!coding.empty() || !is_inflatable(view(value)))
+        if (!coding.empty() || !is_inflatable(as_view(value)))
           fail(415, ec);
         else
-          coding = view(value);
+          coding = as_view(value);
         return;
       default:
-        what.headers.add(std::string{view(key)}, std::string{view(value)});
+        what.headers.add(std::string{as_view(key)},
+                         std::string{as_view(value)});
     }
   }
 
@@ -164,7 +175,8 @@ class request_reader::parser final : public bh::basic_parser<true> {
     ec = bh::error::bad_version;  // never called for requests
   }
 
-  std::size_t max_body_;
+  std::size_t max_header_, max_body_;
+  std::size_t header_ = 0;
   const admission& admit_;
   unsigned hosts_ = 0, lengths_ = 0, codings_ = 0;
   bool header_done_ = false;
@@ -185,7 +197,8 @@ std::size_t request_reader::feed(std::string_view bytes) {
     while (bytes.substr(skipped).starts_with("\r\n"))
       skipped += 2;
   bytes.remove_prefix(skipped);
-  if (bytes.empty() || bytes == "\r")
+  if (bytes.empty() || (bytes == "\r" && !parser_->got_some()) ||
+      must_wait(*parser_, bytes))
     return skipped;
 
   error_code ec;
@@ -194,7 +207,7 @@ std::size_t request_reader::feed(std::string_view bytes) {
     if (!parser_->is_header_done()) {
       if (hopeless(bytes, parser_->scanned))
         parser_->refuse(400);
-      parser_->scanned = bytes.size();
+      parser_->scanned = bytes.size() - used;
     }
   } else if (ec) {
     parser_->refuse(ec == bh::error::header_limit ? 431

@@ -13,17 +13,9 @@ namespace beast = boost::beast;
 namespace bh = boost::beast::http;
 using beast::error_code;
 
-namespace {
-
-std::string_view view(beast::string_view s) {
-  return {s.data(), s.size()};
-}
-
-}  // namespace
-
 class response_reader::parser final : public bh::basic_parser<false> {
  public:
-  parser(limits how, bool to_head) {
+  parser(limits how, bool to_head) : max_header_{how.header} {
     header_limit(static_cast<std::uint32_t>(how.header));
     body_limit(how.body);
     eager(true);
@@ -45,6 +37,12 @@ class response_reader::parser final : public bh::basic_parser<false> {
     ec = {};
     if (header_done_)
       return;  // trailers change nothing
+    // As in the request reader: a field at a time passes Beast's limit.
+    header_ += key.size() + value.size();
+    if (header_ > max_header_) {
+      ec = bh::error::header_limit;
+      return;
+    }
     switch (name) {
       case bh::field::content_length:
         if (++lengths_ > 1)
@@ -52,13 +50,14 @@ class response_reader::parser final : public bh::basic_parser<false> {
         return;
       case bh::field::transfer_encoding:
         ++codings_;
-        if (!iequals(view(value), "chunked"))
+        if (!iequals(as_view(value), "chunked"))
           ec = bh::error::bad_transfer_encoding;
         return;
       case bh::field::connection: return;
-      case bh::field::content_type: what.type = view(value); return;
+      case bh::field::content_type: what.type = as_view(value); return;
       default:
-        what.headers.add(std::string{view(key)}, std::string{view(value)});
+        what.headers.add(std::string{as_view(key)},
+                         std::string{as_view(value)});
     }
   }
 
@@ -102,6 +101,8 @@ class response_reader::parser final : public bh::basic_parser<false> {
     ec = bh::error::bad_version;  // never called for responses
   }
 
+  std::size_t max_header_;
+  std::size_t header_ = 0;
   bool header_done_ = false;
   unsigned lengths_ = 0, codings_ = 0;
 };
@@ -123,6 +124,8 @@ std::size_t response_reader::feed(std::string_view bytes) {
   while (now_ == status::need_more && used < bytes.size()) {
     started_ = true;
     const auto rest = bytes.substr(used);
+    if (must_wait(*parser_, rest))
+      break;
     error_code ec;
     const auto n = parser_->put({rest.data(), rest.size()}, ec);
     used += n;

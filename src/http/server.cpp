@@ -15,7 +15,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto sweep_every = 100ms;
 /// After this the kernel's queue is tried again when there were no files left.
 constexpr auto accept_pause = 100ms;
 

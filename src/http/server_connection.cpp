@@ -12,9 +12,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Up to here, copying a body behind its head is cheaper than a second buffer
-/// (and, with TLS, than a second record).
-constexpr std::size_t flat_body = 16 * 1024;
 /// How long a closed conversation is read on.
 constexpr milliseconds linger_time{2'000};
 /// What a request that got no answer in time is told to wait.

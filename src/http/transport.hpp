@@ -70,6 +70,13 @@ class transport {
     tls_->async_shutdown(std::forward<Handler>(done));
   }
 
+  /// Closes and drops what the kernel has not sent yet.
+  void discard() noexcept {
+    error_code ignored;
+    socket_.set_option(asio::socket_base::linger{true, 0}, ignored);
+    close();
+  }
+
   void close() noexcept {
     error_code ignored;  // a socket is gone after close, whatever it says
     socket_.close(ignored);

@@ -11,6 +11,10 @@
 
 namespace troupe::http {
 
+/// Up to here, copying a body behind its head is cheaper than a second buffer
+/// (and, with TLS, than a second record).
+constexpr std::size_t flat_body = 16 * 1024;
+
 /// How the head of an answer is framed.
 struct framing {
   bool keep_alive = true;

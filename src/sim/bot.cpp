@@ -1,7 +1,6 @@
 #include "sim/bot.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <utility>
 
 #include "core/json.hpp"
@@ -40,13 +39,6 @@ std::string_view head_of(std::string_view text) {
          size > max_text_bytes + 1)
     --size;
   return text.substr(0, size);
-}
-
-std::string lowered(std::string_view text) {
-  std::string out{text};
-  for (auto& c : out)
-    c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return out;
 }
 
 // The markup as it will be echoed, if it is an inline keyboard.

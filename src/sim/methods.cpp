@@ -69,6 +69,8 @@ constexpr method table[] = {
     {"close", nod, "", 0},
 };
 
+}  // namespace
+
 std::string lowered(std::string_view text) {
   std::string out{text};
   for (auto& c : out)
@@ -76,8 +78,6 @@ std::string lowered(std::string_view text) {
       c = static_cast<char>(c - 'A' + 'a');
   return out;
 }
-
-}  // namespace
 
 const method* find_method(std::string_view name) {
   static const auto by_name = [] {

@@ -37,6 +37,9 @@ struct method {
 const method* find_method(std::string_view name);
 
 /// A parameter of a send or edit that must be there beside the text.
+/// ASCII lower case: the Bot API takes method names in any.
+std::string lowered(std::string_view text);
+
 std::string_view required_of(const method& m) noexcept;
 
 }  // namespace troupe::sim

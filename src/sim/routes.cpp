@@ -32,9 +32,9 @@ void simulator::impl::reply(http::responder to, api_answer answer,
     return;
   }
   ++calls_under_way;
-  loop.after(delay, [this, to = std::move(to), r = std::move(r)] {
+  loop.after(delay, [this, to = std::move(to), r = std::move(r)]() mutable {
     --calls_under_way;
-    to(r);
+    to(std::move(r));
   });
 }
 

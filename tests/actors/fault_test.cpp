@@ -158,6 +158,32 @@ TEST_CASE("G11: overload is pushed back, and passes") {
   CHECK(r.post_and_wait(text_update(1000, 1000, "x")) == 200);
 }
 
+TEST_CASE("G11: a poller asks for no more than can be turned") {
+  telegram_double telegram;
+  std::promise<void> open;
+  auto gate = open.get_future().share();
+  auto how = fast();
+  how.poll = true;
+  how.max_pending = 5;
+  for (int i = 1; i <= 10; ++i)
+    telegram.queue(i, text_update(i, 1, "t"));
+  rig r{how, std::make_shared<counter_bot>([gate](const std::string&) {
+          gate.wait();
+        }),
+        memory_store(), telegram.url()};
+  REQUIRE(eventually([&] {
+    return r.stats().at("depth").at("to_turn").to_number<int>() >= 9;
+  }));
+  const auto asked = telegram.offsets().size();
+  std::this_thread::sleep_for(1s);  // it would have asked many times
+  CHECK(telegram.offsets().size() == asked);
+  open.set_value();
+  CHECK(eventually([&] {
+    return telegram.accepted() == 10 && telegram.offsets().size() > asked;
+  }));
+  CHECK(telegram.offsets().back() == 11);
+}
+
 TEST_CASE("G1, G3: what comes while a chat reads bodies back is turned, too") {
   constexpr int first = 40, more = 80;
   telegram_double telegram;

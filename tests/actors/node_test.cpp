@@ -280,6 +280,7 @@ TEST_CASE("a drain lets turns and calls end and keeps the rest") {
       r.post(text_update(i, i, "x"));
     REQUIRE(r.settle());
     CHECK(r.node().drain(30s));
+    CHECK(r.total("turns_done") == 50);
     CHECK_FALSE(r.node().ready());
     CHECK(r.post_and_wait(text_update(99, 1, "late")) == 503);
     CHECK(r.last().headers.has("Retry-After"));
@@ -289,6 +290,33 @@ TEST_CASE("a drain lets turns and calls end and keeps the rest") {
         telegram.url()};
   CHECK(eventually([&] { return telegram.accepted() == 50; }));
   CHECK(before <= 50);
+}
+
+TEST_CASE("a drain waits for dead letters that were just retried") {
+  constexpr int many = 100;
+  telegram_double telegram;
+  std::atomic<bool> broken{true};
+  auto how = fast();
+  how.turns.attempts = 1;
+  rig r{how, std::make_shared<counter_bot>([&](const std::string&) {
+          if (broken)
+            throw std::runtime_error{"down"};
+        }),
+        memory_store(), telegram.url()};
+  for (int i = 1; i <= many; ++i)
+    r.post(text_update(i, i, "x"));
+  REQUIRE(eventually([&] { return dead_letters(r.store()) == many; }));
+  broken = false;
+  std::vector<store::dead_letter> dead;
+  dead_letters(r.store(), &dead);
+  std::vector<dead_letter_id> which;
+  for (auto& d : dead)
+    which.push_back(d.id);
+  std::promise<std::size_t> moved;
+  r.node().retry(which, [&](auto n) { moved.set_value(n ? *n : 0); });
+  REQUIRE(moved.get_future().get() == many);
+  CHECK(r.node().drain(120s));
+  CHECK(r.total("turns_done") == many);
 }
 
 TEST_CASE("a durable timer fires after a restart, once") {

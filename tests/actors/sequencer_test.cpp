@@ -48,9 +48,11 @@ TEST_CASE("a late hint is waited for, a double one is dropped") {
   s.start({0});
   CHECK(s.offer(entries({2})).empty());
   CHECK(s.gap());
+  CHECK(s.kept() == 1);
   CHECK(seqs(s.offer(entries({1}))) == list{1, 2});
   CHECK(s.offer(entries({1, 2})).empty());
   CHECK_FALSE(s.gap());
+  CHECK(s.kept() == 0);
 }
 
 TEST_CASE("a lost hint is filled from the store") {

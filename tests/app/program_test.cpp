@@ -280,16 +280,16 @@ TEST_CASE("webhook set registers, info shows no path, delete unregisters") {
 
 TEST_CASE("all kinds of updates can be asked for, and only known ones") {
   settings s = default_settings();
-  s.webhook_allowed_updates = "all";
+  s.bot_allowed_updates = "all";
   const auto all = set_webhook_call(s, "https://a", false);
   REQUIRE(all.has_value());
   CHECK(object(all->body).at("allowed_updates").get_array().size() == 27);
   CHECK(has(all->body, "message_reaction_count"));
-  s.webhook_allowed_updates = "message, chat_member";
+  s.bot_allowed_updates = "message, chat_member";
   const auto some = set_webhook_call(s, "https://a", false);
   REQUIRE(some.has_value());
   CHECK(object(some->body).at("allowed_updates").get_array().size() == 2);
-  s.webhook_allowed_updates = "mesage";
+  s.bot_allowed_updates = "mesage";
   const auto wrong = set_webhook_call(s, "https://a", false);
   REQUIRE_FALSE(wrong.has_value());
   CHECK(has(wrong.error().context, "\"mesage\" is no kind"));

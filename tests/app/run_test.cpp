@@ -285,10 +285,13 @@ TEST_CASE("G1: a polled update that nobody can read becomes a dead letter") {
                     "\"message\":{\"poison\":01,\"text\":\"\xff\"}}]}");
   auto env = s.environment();
   env["TROUPE_BOT_MODE"] = "polling";
+  env["TROUPE_BOT_ALLOWED_UPDATES"] = "message, chat_member";
   running_bot bot{env};
   REQUIRE(eventually([&] { return s.get("/readyz") == 200; }));
   REQUIRE(eventually(
       [&] { return has(s.telegram.last("getUpdates"), "\"offset\":9002"); }));
+  CHECK(has(s.telegram.last("getUpdates"),
+            R"("allowed_updates":["message","chat_member"])"));
   s.telegram.answer("getUpdates", 503, "");
   REQUIRE(eventually([&] {
     return has(run_bot({"dead-letters", "list"}, env).out, "poisoned");

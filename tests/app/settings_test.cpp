@@ -251,22 +251,22 @@ TEST_CASE("an empty variable that takes the file's public URL is warned of") {
 
 TEST_CASE("a kind of update that nobody knows stops the start") {
   CHECK(complaint(with_environment(
-            {{"TROUPE_WEBHOOK_ALLOWED_UPDATES", "message,calback_query"}})) ==
-        "webhook.allowed_updates: \"calback_query\" is no kind of update; did "
+            {{"TROUPE_BOT_ALLOWED_UPDATES", "message,calback_query"}})) ==
+        "bot.allowed_updates: \"calback_query\" is no kind of update; did "
         "you mean callback_query?");
   for (const char* bad :
        {"message,", ",message", "none", "unknown", "Message", "all,message"}) {
     INFO(bad);
-    CHECK(has(
-        complaint(with_environment({{"TROUPE_WEBHOOK_ALLOWED_UPDATES", bad}})),
-        "is no kind of update"));
+    CHECK(
+        has(complaint(with_environment({{"TROUPE_BOT_ALLOWED_UPDATES", bad}})),
+            "is no kind of update"));
   }
   for (const char* good :
        {"default", "all", "message", " message , chat_member "}) {
     INFO(good);
-    CHECK(load_settings(
-              with_environment({{"TROUPE_WEBHOOK_ALLOWED_UPDATES", good}}))
-              .has_value());
+    CHECK(
+        load_settings(with_environment({{"TROUPE_BOT_ALLOWED_UPDATES", good}}))
+            .has_value());
   }
 }
 

@@ -37,6 +37,10 @@ void swallow(raw_socket& peer) {
   }
 }
 
+auto into(std::promise<outcome>& p) {
+  return [&p](const outcome& o) { p.set_value(o); };
+}
+
 /// A port of loopback on which nothing listens.
 std::uint16_t dead_port() {
   raw_server gone{[](raw_socket&, int) {}};
@@ -91,6 +95,25 @@ TEST_CASE("a server that never answers is a timeout that may have been sent") {
   CHECK(f.maybe_sent);
   CHECK(f.what.code == errc::timed_out);
   CHECK(eventually([&] { return client->now().connections == 0; }));
+}
+
+TEST_CASE("what was given up does not arrive later") {
+  std::promise<void> given_up;
+  std::promise<std::pair<std::size_t, bool>> seen;
+  raw_server stuck{[&](raw_socket& peer, int) {
+    given_up.get_future().wait();
+    const auto came = peer.rest().size();
+    seen.set_value({came, peer.ended()});
+  }};
+  loop on;
+  auto client = client_for(on, stuck.port());
+  const std::string large(32 << 20, 'x');
+  const auto f = failure_of(call(*client, post("/", large), 300ms));
+  CHECK(f.maybe_sent);
+  given_up.set_value();
+  const auto [came, in_good_order] = seen.get_future().get();
+  CHECK(came < large.size());
+  CHECK_FALSE(in_good_order);
 }
 
 TEST_CASE("an answer that drips in for ever does not outlive its time") {
@@ -343,9 +366,6 @@ TEST_CASE("what finds no connection by its last moment is not sent late") {
   how.max_connections = 1;
   auto client = client_for(here, server->port(), how);
   std::promise<outcome> first, late, last;
-  const auto into = [](std::promise<outcome>& p) {
-    return [&p](const outcome& o) { p.set_value(o); };
-  };
   const auto answer = [&](std::size_t n) {
     REQUIRE(eventually([&] {
       const std::lock_guard lock{mutex};
@@ -366,6 +386,27 @@ TEST_CASE("what finds no connection by its last moment is not sent late") {
   answer(2);
   CHECK(last.get_future().get().has_value());
   CHECK(came == std::vector<std::string>{"/first", "/last"});
+}
+
+TEST_CASE("a call past its last moment fails long before its patience ends") {
+  raw_server quiet{[](raw_socket& peer, int) { peer.rest(); }};
+  loop on;
+  client_options how;
+  how.max_connections = 1;
+  how.connect_timeout = 1h;
+  auto client = client_for(on, quiet.port(), how);
+  client->send(get("/"), 1h, [](const outcome&) {});
+  REQUIRE(eventually([&] { return client->now().in_flight == 1; }));
+  std::promise<outcome> patient, late;
+  const auto now = std::chrono::steady_clock::now();
+  client->send(secret_post(), 1h, into(patient), now + 1h);
+  client->send(secret_post(), 1h, into(late), now + 100ms);
+  const auto f = failure_of(late.get_future().get());
+  CHECK_FALSE(f.maybe_sent);
+  CHECK(f.what.code == errc::timed_out);
+  CHECK(client->now().waiting == 1);
+  client->close();
+  CHECK(failure_of(patient.get_future().get()).what.code == errc::cancelled);
 }
 
 TEST_CASE("an idle connection is closed after its time") {

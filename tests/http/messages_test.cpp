@@ -141,6 +141,13 @@ TEST_CASE("a malformed request is refused as soon as it can be seen") {
     CHECK(refusal_of("(\r\n\r\n", step) == 400);
   }
   CHECK(refusal_of("GET / HTTP/1.0\r\n\r\n") == 0);
+  // In the second piece, after a first of which something was taken.
+  request_reader in{{}};
+  std::string held = "GET / HTTP/1.1\r\nHost: a\r\nX: ab";
+  held.erase(0, in.feed(held));
+  held += "\nccc";
+  in.feed(held);
+  CHECK(in.refusal() == 400);
 }
 
 TEST_CASE("a header over its limit is 431, a body over its limit 413") {
@@ -156,6 +163,60 @@ TEST_CASE("a header over its limit is 431, a body over its limit 413") {
                              "\r\n6\r\n012345\r\n",
                      step, small) == 413);
   }
+}
+
+TEST_CASE("G11: a header that comes a field at a time has the same limit") {
+  // Each piece ends within the next name, so a parser that only looks at what
+  // it holds sees little at any time.
+  const auto pieces = [](auto& in, std::string_view start, auto status) {
+    std::string held{start};
+    for (int i = 0; i < 100 && in.now() == status; ++i) {
+      held += "ab";
+      held.erase(0, in.feed(held));
+      held += "cd: 0123456789\r\n";
+    }
+  };
+  request_reader asked{{.header = 200, .body = 10}};
+  pieces(asked, "GET / HTTP/1.1\r\n", request_reader::status::need_more);
+  CHECK(asked.refusal() == 431);
+  response_reader answered{{.header = 200, .body = 10}};
+  answered.expect(false);
+  pieces(answered, "HTTP/1.1 200 OK\r\n", response_reader::status::need_more);
+  CHECK(answered.now() == response_reader::status::failed);
+  CHECK(answered.reason().code == errc::too_large);
+}
+
+TEST_CASE("a chunked body without a chunk is empty, however it comes") {
+  for (const std::string end :
+       {"0\r\n\r\n", "0\r\nA: b\r\n\r\n", "00\r\n\r\n", "0;x\r\n\r\n"}) {
+    const auto fields = "Host: a\r\nTransfer-Encoding: chunked\r\n\r\n" + end;
+    for (const std::size_t step : {1u, 2u, 3u, 4u, 4096u}) {
+      request_reader asked{{}};
+      int done = 0;
+      feed_all(asked, "POST / HTTP/1.1\r\n" + fields, step, [&] { ++done; });
+      CHECK(done == 1);
+      response_reader answered{{}};
+      answered.expect(false);
+      feed_all(answered, "HTTP/1.1 200 OK\r\n" + fields, step, [&] { ++done; });
+      CHECK(done == 2);
+    }
+  }
+  // The same bytes as contents.
+  int done = 0;
+  request_reader in{{}};
+  feed_all(in, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n0\r\nA",
+           1, [&] { ++done; });
+  REQUIRE(done == 1);
+  CHECK(in.take().body == "0\r\nA");
+}
+
+TEST_CASE("a body may begin and end with a line break") {
+  request_reader in{{}};
+  int done = 0;
+  feed_all(in, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n\r\n\r",
+           1, [&] { ++done; });
+  REQUIRE(done == 1);
+  CHECK(in.take().body == "\r\n\r");
 }
 
 TEST_CASE("compressed bodies are inflated up to the limit of a body") {

@@ -360,6 +360,37 @@ TEST_CASE("what is posted runs in order, what is delayed runs later") {
   CHECK(seen.back() == -1);
 }
 
+TEST_CASE("delays end in the order of their ends, and never early") {
+  struct delay {
+    mono_time from, to;  ///< between which it is due
+    bool early;
+  };
+  loop on;
+  std::vector<delay> seen;
+  std::promise<void> done;
+  constexpr std::size_t all = 6;
+  // On the loop, where it is kept at once.
+  on.post([&] {
+    for (const auto ms : {200ms, 100ms, 300ms, 100ms, 0ms, 200ms}) {
+      const auto known = std::make_shared<delay>();
+      known->from = mono_now() + ms;
+      on.after(ms, [&, known] {
+        known->early = mono_now() < known->from;
+        seen.push_back(*known);
+        if (seen.size() == all)
+          done.set_value();
+      });
+      known->to = mono_now() + ms + 1ms;
+    }
+  });
+  REQUIRE(done.get_future().wait_for(patience) == std::future_status::ready);
+  for (std::size_t i = 0; i < all; ++i) {
+    CHECK_FALSE(seen[i].early);
+    for (std::size_t j = i + 1; j < all; ++j)
+      CHECK(seen[i].from <= seen[j].to);
+  }
+}
+
 TEST_CASE("a loop that ends drops what still waits, without running it") {
   auto held = std::make_shared<int>(1);
   std::atomic<bool> ran{false};
