@@ -89,8 +89,9 @@ const key_spec table[] = {
      "nowhere. Beyond loopback, stats.token must be set.",
      empty_ok},
     {"stats.token", &s::stats_token, shape::text, "",
-     "Bearer token for /admin/, at least 16 characters. Unset: derived from "
-     "the bot's token, so that this program finds it by itself.",
+     "Bearer token for /admin/ and, beyond loopback, /stats; at least 16 "
+     "characters. Unset: derived from the bot's token, so that this program "
+     "finds it by itself.",
      empty_ok, is_secret},
     {"stats.token_file", &s::stats_token_file, shape::path, "",
      "A file that holds the bearer token and nothing else.", empty_ok},

@@ -66,8 +66,8 @@ class response_reader::parser final : public bh::basic_parser<false> {
     header_done_ = true;
     if (lengths_ > 0 && codings_ > 0)
       ec = bh::error::bad_transfer_encoding;
-    // Nobody asked for another protocol.
-    if (what.status == 101)
+    // Nobody asked for another protocol; and 000 to 099 are no statuses.
+    if (what.status == 101 || what.status < 100)
       ec = bh::error::bad_status;
   }
 

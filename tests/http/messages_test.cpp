@@ -327,6 +327,7 @@ TEST_CASE("a response over its limit or against the protocol fails") {
               "2\r\n\r\n") == errc::unknown_outcome);
   CHECK(fails("HTTP/1.1 101 Switching Protocols\r\n\r\n") ==
         errc::unknown_outcome);
+  CHECK(fails("HTTP/1.1 099 OK\r\n\r\nx") == errc::unknown_outcome);
   CHECK(fails("SSH-2.0-OpenSSH_9.2\r\n\r\n") == errc::unknown_outcome);
 }
 

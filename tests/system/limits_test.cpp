@@ -38,11 +38,13 @@ void check_all_arrived(const json::object& v) {
   CHECK(number(v, "order_violations") == 0);
   CHECK(number(v, "state_errors") == 0);
   CHECK(number(v, "duplicates") == 0);
+  CHECK(number(v, "overlapping_calls") == 0);
 }
 
 void check_limits(const json::object& v) {
   INFO(json::serialize(v));
   CHECK(number(v, "limit_violations") == 0);
+  CHECK(number(v, "attempt_violations") == 0);
   CHECK(number(v, "answers_429") == number(v, "answers_429_unprovoked"));
   CHECK(number(v, "retry_after_violations") == 0);
 }
