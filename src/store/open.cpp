@@ -23,8 +23,8 @@ result<std::unique_ptr<backend>> open_embedded(const std::string& path,
   auto db = open_sqlite(path, how.shards, how.synchronous_full);
   if (!db)
     return db.error();
-  auto engine = std::make_unique<sqlite_engine>(std::move(*db), path,
-                                                how.shards, *how.time);
+  auto engine =
+      std::make_unique<sqlite_engine>(std::move(*db), how.shards, *how.time);
   if (auto ok = engine->start(); !ok)
     return error{ok.error().code, path + ": " + ok.error().context};
   return make_group_store(std::move(engine), true);

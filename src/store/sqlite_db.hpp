@@ -31,6 +31,12 @@ class sqlite_db {
 
   sqlite3* handle() const noexcept { return db_; }
 
+  /// Where SQLite keeps the write-ahead log: beside the file itself, if it was
+  /// opened through a link.
+  std::string log_path() const {
+    return sqlite3_filename_wal(sqlite3_db_filename(db_, "main"));
+  }
+
   /// Takes over a file descriptor, and closes it after the database.
   void keep(int fd) noexcept { kept_ = fd; }
 

@@ -24,10 +24,9 @@ constexpr auto sweep_pause = std::chrono::seconds{1};
 
 }  // namespace
 
-sqlite_engine::sqlite_engine(sqlite_db db, std::string path,
-                             std::uint16_t shards, const clock& time)
+sqlite_engine::sqlite_engine(sqlite_db db, std::uint16_t shards,
+                             const clock& time)
     : db_{std::move(db)},
-      path_{std::move(path)},
       shards_{shards},
       time_{time},
       sql_{db_},
@@ -51,6 +50,10 @@ result<> sqlite_engine::start() {
   // A table or column that is not there: our header, but not our tables.
   if (!ok && ok.error().code == errc::internal)
     return error{errc::corrupt, ok.error().context};
+  // Nothing is refused any more (see `open_sqlite`).
+  if (ok)
+    sqlite3_db_config(db_.handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0,
+                      nullptr);
   return ok;
 }
 
@@ -241,7 +244,7 @@ result<figures> sqlite_engine::stats() {
   f.bytes = pages(sql_.page_count) * page;
   f.free_bytes = pages(sql_.free_pages) * page;
   std::error_code ec;
-  if (const auto log = std::filesystem::file_size(path_ + "-wal", ec); !ec)
+  if (const auto log = std::filesystem::file_size(db_.log_path(), ec); !ec)
     f.bytes += log;
   return finish(f);
 }

@@ -26,8 +26,7 @@ class sqlite_engine final : public engine {
  public:
   /// @param path the file, for its log's size
   /// **Lifetime**: `time` outlives it.
-  sqlite_engine(sqlite_db db, std::string path, std::uint16_t shards,
-                const clock& time);
+  sqlite_engine(sqlite_db db, std::uint16_t shards, const clock& time);
 
   /// Reads what is kept at hand; once, before anything else.
   result<> start();
@@ -129,7 +128,6 @@ class sqlite_engine final : public engine {
   void report(const char* what, bool& failed, const std::optional<error>& why);
 
   sqlite_db db_;
-  const std::string path_;
   const std::uint16_t shards_;
   const clock& time_;
   sqlite_statements sql_;

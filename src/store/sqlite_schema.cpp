@@ -198,7 +198,8 @@ result<> lock_and_verify(sqlite_db& db, const std::string& path) {
     return error{errc::unavailable, path + " can't be written"};
 
   std::error_code ec;
-  const auto log = fs::file_size(path + "-wal", ec);
+  // Named by SQLite, which puts it beside the file that a link leads to.
+  const auto log = fs::file_size(db.log_path(), ec);
   const auto size = fs::file_size(path);
   const auto page = db.integer("PRAGMA page_size");
   if ((ec || log == 0) && size < static_cast<std::uintmax_t>(pages * page))
@@ -259,7 +260,8 @@ result<sqlite_db> take(const std::string& path, std::uint16_t shards,
     return error{db.error().code, path + ": " + db.error().context};
   }
   db->keep(*lock);
-  // Whatever is refused from here on must be left as it was, log included.
+  // Whatever is refused from here on must be left as it was, log included;
+  // `sqlite_engine::start` lifts it.
   sqlite3_db_config(db->handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   if (auto ok = lock_and_verify(*db, path); !ok)
     return ok.error();
@@ -268,7 +270,6 @@ result<sqlite_db> take(const std::string& path, std::uint16_t shards,
   tune(*db, synchronous_full);
   if (db->failure())
     return refusal(*db, path);
-  sqlite3_db_config(db->handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr);
   return db;
 }
 
@@ -278,7 +279,8 @@ result<sqlite_db> open_sqlite(const std::string& name, std::uint16_t shards,
                               bool synchronous_full) {
   // Absolute, so that no name is taken for a URI or for ":memory:".
   std::error_code ec;
-  const auto path = fs::absolute(name, ec).lexically_normal().string();
+  // Without links: what stands beside the store stands beside the file itself.
+  const auto path = fs::weakly_canonical(fs::absolute(name, ec), ec).string();
   if (ec)
     return cannot("can't find " + name, ec.value());
   if (auto ok = check_path(path); !ok)

@@ -212,6 +212,57 @@ TEST_CASE("damage is found or survived: no crash, no endless wait") {
   CHECK(found > 5);
 }
 
+TEST_CASE("a link to a store leads to it, log and all") {
+  temporary_directory dir;
+  const auto path = dir.file("real/store.db");
+  std::filesystem::create_directory(dir.file("real"));
+  make_store(path);
+  std::filesystem::create_symlink(path, dir.file("link.db"));
+  const auto key = chat_key::chat(42);
+  {
+    // As a crash leaves it: what came last stands in the log only.
+    sync_store s{open_at(dir.file("link.db")).value()};
+    for (int i = 1000; i < 1400; ++i)
+      accept_one(s, i, key, std::string(200, 'u'));
+    CHECK(std::filesystem::file_size(path + "-wal") > 0);
+    for (const char* end : {"", "-wal"})
+      std::filesystem::copy_file(path + end, dir.file("copy") + end);
+  }
+  std::filesystem::rename(dir.file("copy"), path);
+  std::filesystem::rename(dir.file("copy-wal"), path + "-wal");
+  auto opened = open_at(dir.file("link.db"));
+  if (!opened)
+    FAIL(to_string(opened.error()));
+  sync_store s{std::move(*opened)};
+  CHECK(s.backlog(shard_of_key(key)).value().size() == 500);
+  CHECK(s.stats().bytes > std::filesystem::file_size(path));
+}
+
+TEST_CASE("what is refused at the last moment is left as it was, log and all") {
+  temporary_directory dir;
+  const auto path = dir.file("store.db");
+  make_store(path);
+  run_sql(path, "UPDATE cells SET data = x'01' WHERE id = 0;");
+  const auto file = read_all(path);
+  std::string log;
+  {
+    auto db = sqlite_db::open(path, SQLITE_OPEN_READWRITE).value();
+    db.exec("UPDATE terms SET term = term + 1;");
+    log = read_all(path + "-wal");
+    REQUIRE_FALSE(log.empty());
+    std::filesystem::copy_file(path + "-wal", dir.file("kept"));
+    sqlite3_db_config(db.handle(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1,
+                      nullptr);
+  }
+  write_all(path, file);
+  std::filesystem::rename(dir.file("kept"), path + "-wal");
+  auto opened = open_at(path);
+  REQUIRE_FALSE(opened.has_value());
+  CHECK(opened.error().code == errc::corrupt);
+  CHECK(read_all(path) == file);
+  CHECK(read_all(path + "-wal") == log);
+}
+
 TEST_CASE("a second instance is told that the first holds the store (G6)") {
   temporary_directory dir;
   const auto path = dir.file("store.db");
