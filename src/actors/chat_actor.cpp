@@ -40,8 +40,9 @@ struct chat_actor::attempt {
   std::int64_t waited_ms = 0;
   mono_time began{}, ran{}, done{};
 
-  turn_subject subject(chat_key key, std::uint64_t version) const {
-    return {key, version, what.fired ? nullptr : &what.what, what.fired.get()};
+  turn_subject subject(chat_key key, std::uint64_t version, bool anew) const {
+    return {key, version, what.fired ? nullptr : &what.what, what.fired.get(),
+            anew};
   }
 
   void tell_audience(chat_key key, std::int64_t now_ms, std::int64_t last_ms) {
@@ -195,7 +196,7 @@ void chat_actor::begin_turn() {
   step_ = step::turning;
   state_->doing = "turning";
   if (!now_->what.fired && now_->what.what.type == store::entry_kind::call) {
-    auto made = commit_of_call(now_->subject(key_, version_), *owned_);
+    auto made = commit_of_call(now_->subject(key_, version_, anew_), *owned_);
     if (!made) {
       bury(to_string(made.error()));
       return;
@@ -218,8 +219,8 @@ void chat_actor::run_turn() {
       to_string(key_),
       [shared = shared_, me = caf::actor_cast<caf::actor>(this), job = now_,
        live = live_, owned = owned_, key = key_, version = version_,
-       number = now_->number, audience_ms = audience_ms_] {
-        auto subject = job->subject(key, version);
+       anew = anew_, number = now_->number, audience_ms = audience_ms_] {
+        auto subject = job->subject(key, version, anew);
         job->began = shared->how.time->mono();
         auto wall = shared->how.time->wall();
         job->result =
@@ -260,7 +261,7 @@ void chat_actor::on_turn_end() {
 }
 
 void chat_actor::bury(const std::string& why) {
-  now_->commit = bare_commit(now_->subject(key_, version_));
+  now_->commit = bare_commit(now_->subject(key_, version_, anew_));
   now_->commit.dead = why;
   commit();
 }
@@ -300,6 +301,7 @@ void chat_actor::on(commit_ended& m) {
     return;
   }
   version_ += 1;
+  anew_ = false;
   applied(receipt);
 }
 

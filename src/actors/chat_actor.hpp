@@ -80,6 +80,7 @@ class chat_actor : public actor_base {
   };
   step step_ = step::idle;
   bool have_record_ = false;
+  bool anew_ = false;  ///< the record had expired; until the next commit
   bool turning_ = false;
   std::list<item> queue_;  ///< a deque takes 576 bytes when empty
   std::shared_ptr<detail::live_chat> live_;

@@ -33,6 +33,7 @@ void chat_actor::on(loaded_record& m) {
   auto& record = m.answer->front();
   bool past = record.version > version_;
   version_ = record.version;
+  anew_ = record.expired;
   bad_record_ = nullptr;
   try {
     if (!live_)

@@ -72,6 +72,8 @@ store::turn bare_commit(const turn_subject& what) {
     t.fired = *what.fired;
   else
     t.seq = what.entry->seq;
+  if (what.anew)
+    t.state = t.mode = t.memo = "";
   return t;
 }
 
@@ -80,9 +82,12 @@ store::turn commit_of(const turn_subject& what, detail::turn_result& result,
   auto t = bare_commit(what);
   auto accepted = what.fired ? now : what.entry->accepted_at;
   auto& wanted = result.wanted;
-  t.state = std::move(wanted.state);
-  t.mode = std::move(wanted.mode);
-  t.memo = std::move(wanted.memo);
+  if (wanted.state)
+    t.state = std::move(wanted.state);
+  if (wanted.mode)
+    t.mode = std::move(wanted.mode);
+  if (wanted.memo)
+    t.memo = std::move(wanted.memo);
   if (wanted.expires_ms)
     t.expires = from_ms(*wanted.expires_ms);
   t.calls.reserve(wanted.calls.size());

@@ -14,6 +14,8 @@ struct turn_subject {
   std::uint64_t version = 0;            ///< of the record
   const store::entry* entry = nullptr;  ///< or `fired`
   const store::timer* fired = nullptr;
+  /// The record had expired: the commit clears what the turn did not put.
+  bool anew = false;
 };
 
 /// The event as the behaviour's side takes it.
@@ -22,7 +24,8 @@ detail::turn_event event_of(const turn_subject& what);
 /// The same number at every attempt at the same event, on any node.
 std::uint64_t seed_of(const turn_subject& what) noexcept;
 
-/// What acknowledges the subject and changes nothing else.
+/// What acknowledges the subject and changes nothing else; clears an expired
+/// record.
 store::turn bare_commit(const turn_subject& what);
 
 /// What to commit for a turn that ended with `result`. Call ids come from

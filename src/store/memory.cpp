@@ -115,15 +115,16 @@ result<std::vector<chat_record>> memory_engine::load(
   for (const auto& key : keys) {
     auto found = chats_.find(key);
     if (found == chats_.end()) {
-      out.push_back({key, 0, {}, {}, {}, {}, {}});
+      out.push_back({key, 0, {}, {}, {}, {}, {}, false});
       continue;
     }
     auto& c = found->second;
-    if (c.expires != 0 && c.expires <= now)
-      expire(c);
-    out.push_back(c.record);
-    if (c.expires != 0)
-      out.back().expires = from_ms(c.expires);
+    auto& r = out.emplace_back(c.record);
+    r.expired = c.expires != 0 && c.expires <= now;
+    if (r.expired)
+      r.state = r.mode = r.memo = "";
+    else if (c.expires != 0)
+      r.expires = from_ms(c.expires);
   }
   return out;
 }

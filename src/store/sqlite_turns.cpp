@@ -40,29 +40,23 @@ result<std::vector<chat_record>> sqlite_engine::load(
   out.reserve(keys.size());
   const auto now = to_ms(time_.wall());
   for (const auto& key : keys) {
-    auto& r = out.emplace_back(chat_record{key, 0, {}, {}, {}, {}, {}});
-    bool expired = false;
-    {
-      auto rows = sql_.chat.query(kt(key), key.id);
-      if (!rows.next())
-        continue;
-      r.version = static_cast<std::uint64_t>(rows.integer(0));
-      auto labels = decode_labels(rows.bytes(4));
-      if (!labels)
-        return bad_labels(key);
-      r.labels = std::move(*labels);
-      expired = rows.integer(1) != 0 && rows.integer(1) <= now;
-      if (!expired) {
-        r.mode = rows.text(2);
-        r.memo = rows.text(3);
-        r.state = rows.text(5);
-        if (rows.integer(1) != 0)
-          r.expires = from_ms(rows.integer(1));
-      }
-    }
-    // For good, or a commit that leaves the state as it is would revive it.
-    if (expired)
-      sql_.clear_chat.run(kt(key), key.id);
+    auto& r = out.emplace_back(chat_record{key, 0, {}, {}, {}, {}, {}, false});
+    auto rows = sql_.chat.query(kt(key), key.id);
+    if (!rows.next())
+      continue;
+    r.version = static_cast<std::uint64_t>(rows.integer(0));
+    auto labels = decode_labels(rows.bytes(4));
+    if (!labels)
+      return bad_labels(key);
+    r.labels = std::move(*labels);
+    r.expired = rows.integer(1) != 0 && rows.integer(1) <= now;
+    if (r.expired)
+      continue;
+    r.mode = rows.text(2);
+    r.memo = rows.text(3);
+    r.state = rows.text(5);
+    if (rows.integer(1) != 0)
+      r.expires = from_ms(rows.integer(1));
   }
   return finish(std::move(out));
 }

@@ -107,7 +107,8 @@ constexpr std::size_t most_labels = 256;
 struct label {
   std::string name;
   call_id call;
-  /// Of the last call under this label that was settled as sent; 0: none.
+  /// Of the last call under this label that was settled as sent to the chat
+  /// itself and named a message; 0: none.
   std::int64_t message_id = 0;
 };
 
@@ -120,6 +121,9 @@ struct chat_record {
   std::string memo;           ///< the runtime's own, opaque to the store
   std::vector<label> labels;
   std::optional<wall_time> expires;  ///< of state, mode and memo; none: never
+  /// They have ended, and are empty here. Until they are swept the store has
+  /// them still: a turn on this record puts all three, or brings them back.
+  bool expired = false;
 };
 
 // -- commit -------------------------------------------------------------------

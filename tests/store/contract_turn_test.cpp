@@ -314,12 +314,14 @@ TEST_CASE("an expired state is not loaded, its version goes on", "[contract]") {
   CHECK_FALSE(s.load_one(key).expires);
   auto r = s.load_one(key);
   CHECK((r.state.empty() && r.mode.empty() && r.memo.empty()));
-  CHECK((r.version == 1 && r.labels.size() == 1));
-  // A turn that leaves the state as it is does not bring it back.
+  CHECK((r.version == 1 && r.labels.size() == 1 && r.expired));
+  // Whoever turns on it says that it is gone.
   t = turn_of(key, 1, accept_one(s, 2, key));
+  t.state = t.mode = t.memo = "";
   t.expires = fixture.time.wall() + std::chrono::hours{1};
   commit_one(s, held, t);
-  CHECK((s.load_one(key).state.empty() && s.load_one(key).version == 2));
+  r = s.load_one(key);
+  CHECK((r.state.empty() && r.memo.empty() && r.version == 2 && !r.expired));
   // A put without an end has none.
   t = turn_of(key, 2, accept_one(s, 3, key));
   t.state = "T";
@@ -450,4 +452,24 @@ TEST_CASE("figures count what is there", "[contract]") {
   CHECK((f.journal == 1 && f.outbox == 2 && f.timers == 1 && f.chats == 1));
   CHECK(f.dead_letters == 0);
   CHECK(f.bytes > 0);
+}
+
+TEST_CASE("looking at an expired record changes nothing for its owner",
+          "[contract]") {
+  TROUPE_EACH_STORE();
+  const auto held = s.claim_one(shard_of_key(key));
+  auto t = turn_of(key, 0, accept_one(s, 1, key));
+  t.state = "S";
+  t.mode = "M";
+  t.memo = "E";
+  t.expires = fixture.time.wall() + milliseconds{100};
+  commit_one(s, held, t);
+  // Turned before the end on the copy in memory, committed after it.
+  t = turn_of(key, 1, accept_one(s, 2, key));
+  t.expires = fixture.time.wall() + std::chrono::hours{1};
+  fixture.time.advance(milliseconds{101});
+  CHECK(s.load_one(key).expired);
+  commit_one(s, held, t);
+  const auto r = s.load_one(key);
+  CHECK((r.state == "S" && r.mode == "M" && r.memo == "E" && !r.expired));
 }

@@ -133,6 +133,8 @@ TEST_CASE("expired states and lone records are swept", "[contract]") {
   fixture.time.advance(dedup_window + std::chrono::hours{1});
   // The update that named no chat never comes again: its record goes.
   CHECK(eventually([&] { return s.stats().chats == 1; }));
+  // Of the other the state goes; the record stays, with its version.
+  CHECK(eventually([&] { return !s.load_one(chat).expired; }));
   const auto r = s.load_one(chat);
   CHECK((r.version == 1 && r.state.empty()));
 }
