@@ -65,11 +65,24 @@ std::string dead_call(const store::call& what) {
   return out + "}";
 }
 
+namespace {
+
+/// One call's bad parameter must not cost the chat its whole queue.
+void narrow(attempt_end& end, const store::call& what) {
+  auto answer = std::get_if<telegram::answer>(&end.what);
+  if (answer && answer->what == verdict::chat_gone &&
+      !telegram::concerns_destination(*answer, what.method, what.to))
+    answer->what = verdict::refused;
+}
+
+}  // namespace
+
 void lane::answered(call_id which, chat_key from, attempt_end end, moment now,
                     actions& out) {
   for (std::size_t i = 0; i < express_.size(); ++i) {
     auto& x = express_[i];
     if (x.call.id == which && x.call.from == from && x.flying) {
+      narrow(end, x.call);
       express_ended(i, end, now, out);
       return;
     }
@@ -77,6 +90,7 @@ void lane::answered(call_id which, chat_key from, attempt_end end, moment now,
   if (step_ != step::sending || queue_.empty() ||
       queue_.front().call.id != which || queue_.front().call.from != from)
     return;
+  narrow(end, queue_.front().call);
   step_ = step::idle;
   auto failure = std::get_if<http::failure>(&end.what);
   bool arrived = !failure || failure->maybe_sent;

@@ -248,6 +248,18 @@ answer read_answer(unsigned status, std::string_view body,
   return out;
 }
 
+bool concerns_destination(const answer& what, std::string_view method,
+                          const chat_key& to) noexcept {
+  if (what.what != verdict::chat_gone)
+    return false;
+  // A user that is no more, in a group: some member that the call named.
+  if (what.blocked_for_good && to.is_group())
+    return false;
+  // 403 is the bot's standing in the chat it spoke to.
+  return what.code == 403 || detail::starts_nocase(method, "send") ||
+         detail::starts_nocase(method, "edit");
+}
+
 std::string result_of(std::string_view body) {
   auto found = detail::find_member(body, "result");
   return found ? std::string{found->value} : std::string{};

@@ -80,6 +80,12 @@ struct answer {
 answer read_answer(unsigned status, std::string_view body,
                    std::string_view retry_after_header);
 
+/// True if a `chat_gone` is about the chat `to` that the call went to. False if
+/// it may be about something else that the call named, as the source of a
+/// forward or a member to ban: then it says nothing of other calls to `to`.
+bool concerns_destination(const answer& what, std::string_view method,
+                          const chat_key& to) noexcept;
+
 /// The `result` member of an answer, as JSON text; empty if there is none.
 std::string result_of(std::string_view body);
 

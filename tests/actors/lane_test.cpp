@@ -129,6 +129,25 @@ TEST_CASE("a blocked chat's queue is given up, and its audience told") {
   CHECK(f.sent() == ids{1});
 }
 
+TEST_CASE("one call's bad source does not cost the chat its queue") {
+  fixture f;
+  f.push(f.call("copyMessage",
+                R"({"chat_id":42,"from_chat_id":7,"message_id":1})"),
+         at(0ms));
+  f.push(f.call(), at(0ms));
+  telegram::answer a;
+  a.what = verdict::chat_gone;
+  a.code = 400;
+  a.description = "Bad Request: chat not found";
+  f.answer({1}, a, at(1ms));
+  auto all = f.take<lane::settle>();
+  REQUIRE(all.size() == 1);
+  CHECK(all[0].what.outcome == call_outcome::failed);
+  CHECK_FALSE(all[0].what.audience);
+  CHECK(all[0].what.dead == "400 Bad Request: chat not found");
+  CHECK(f.sent() == ids{1, 2});
+}
+
 TEST_CASE("a refused call becomes a dead letter, without holding up the next") {
   fixture f;
   f.push(f.call(), at(0ms));

@@ -255,6 +255,33 @@ TEST_CASE("G12: a description never repeats a secret and is bounded") {
   CHECK(b.description.substr(1) == lengthy.substr(0, b.description.size() - 1));
 }
 
+TEST_CASE("a chat is given up only for what was said of it") {
+  auto gone = [](const char* method, int code, const char* why,
+                 std::int64_t to = 42) {
+    auto a = read(static_cast<unsigned>(code), refusal(code, why));
+    REQUIRE(a.what == verdict::chat_gone);
+    return concerns_destination(a, method, chat_key::chat(to));
+  };
+  const auto* nowhere = "Bad Request: chat not found";
+  const auto* blocked = "Forbidden: bot was blocked by the user";
+  CHECK(gone("sendMessage", 400, nowhere));
+  CHECK(gone("SendMessage", 403, blocked));
+  CHECK(gone("sendChatAction", 400, nowhere));
+  CHECK(gone("editMessageText", 400, nowhere));
+  CHECK(gone("copyMessage", 403, blocked));
+  CHECK(gone("sendMessage", 403, "Forbidden: user is deactivated"));
+  // Where it comes from, or whom it names, may be what is not there.
+  CHECK_FALSE(gone("copyMessage", 400, nowhere));
+  CHECK_FALSE(gone("forwardMessages", 400, nowhere));
+  CHECK_FALSE(gone("getChatMember", 400, nowhere));
+  CHECK_FALSE(
+      gone("banChatMember", 400, "Bad Request: INPUT_USER_DEACTIVATED", -100));
+  CHECK_FALSE(gone("approveChatJoinRequest", 403,
+                   "Forbidden: user is deactivated", -100));
+  CHECK_FALSE(concerns_destination(read(200, R"({"ok":true,"result":true})"),
+                                   "sendMessage", chat_key::chat(42)));
+}
+
 TEST_CASE("the result comes out as it stands") {
   CHECK(result_of(
             R"({"ok":true, "result" : {"id":9007199254740993, "a":[]} })") ==
