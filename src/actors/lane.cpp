@@ -77,8 +77,12 @@ void lane::push(store::call what, moment now, actions& out) {
 void lane::collapse(const item& newer, actions& out) {
   // The head may be under way already; only what merely waits is replaced.
   std::size_t first = step_ == step::idle || step_ == step::settling ? 0 : 1;
-  for (std::size_t i = first; i < queue_.size(); ++i) {
+  for (std::size_t i = queue_.size(); i-- > first;) {
     auto& x = queue_[i];
+    // Edits before it are of the message that had this label before.
+    if (x.edits.empty() && x.call.from == newer.call.from &&
+        !x.call.label.empty() && x.call.label == newer.call.target)
+      return;
     if (x.edits != newer.edits || x.call.method != newer.call.method ||
         x.call.policy == store::call_policy::at_most_once)
       continue;

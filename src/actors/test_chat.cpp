@@ -386,10 +386,10 @@ std::optional<test_bench::fault> test_bench::fault_of(const wanted_call& call,
 
 void test_bench::remember(const wanted_call& call, const json::object& body,
                           std::int64_t message) {
-  if (!call.label.empty() && message != 0)
-    labels_[call.label] = message;
   if (message == 0 || !own_chat(body))
     return;
+  if (!call.label.empty())
+    labels_[call.label] = message;
   keyboards_.erase(message);
   const auto* markup = body.if_contains("reply_markup");
   if (!markup || !markup->is_object())

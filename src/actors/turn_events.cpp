@@ -160,8 +160,11 @@ outcome outcome_of(const turn_event& what) {
     e.good.method = text_in(o, "method");
     if (auto* result = o.if_contains("result"))
       e.good.result = std::move(*result);
-    if (const auto* message = e.good.result.if_object())
-      e.good.message_id = number_in(*message, "message_id");
+    const auto* message = &e.good.result;
+    if (const auto* album = message->if_array(); album && !album->empty())
+      message = &album->front();
+    if (const auto* fields = message->if_object())
+      e.good.message_id = number_in(*fields, "message_id");
     return e;
   }
   e.bad.label = text_in(o, "label");

@@ -123,6 +123,9 @@ void put_label(std::vector<label>& labels, const std::string& name,
 }
 
 bool note_message(std::vector<label>& labels, const settlement& s) {
+  // An edit that changed nothing names no message; edits go to the own chat.
+  if (s.message_id == 0 || s.to != s.from)
+    return false;
   for (auto& l : labels) {
     if (l.name == s.label && l.call == s.id) {
       l.message_id = s.message_id;

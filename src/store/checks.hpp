@@ -42,8 +42,8 @@ error wrong_chat(const turn& t, const chat_key& stored);
 void put_label(std::vector<label>& labels, const std::string& name,
                call_id call);
 
-/// Notes the message id of a sent call; false if the call is not the label's
-/// latest.
+/// Notes the message id of a sent call. False, with nothing noted, if the call
+/// is not the label's latest, names no message or went to another chat.
 bool note_message(std::vector<label>& labels, const settlement& s);
 
 /// When the record's state ends once `t` is committed (0: never), or nothing if

@@ -76,6 +76,27 @@ TEST_CASE("the same label of two chats is two labels") {
   CHECK(f.settled() == ends{{2, call_outcome::collapsed}});
 }
 
+TEST_CASE("edits of a label's earlier message are not collapsed into later") {
+  fixture f{fixture::limited()};
+  auto named = [&] {
+    auto c = f.call();
+    c.label = "cart";
+    return c;
+  };
+  auto edit = [&] {
+    auto e = f.call("editMessageText", R"({"chat_id":42,"text":"y"})");
+    e.target = "cart";
+    return e;
+  };
+  f.push(named(), at(0ms));
+  f.push(edit(), at(0ms));
+  f.push(named(), at(0ms));
+  f.push(edit(), at(0ms));
+  CHECK(f.settled().empty());
+  f.push(edit(), at(0ms));
+  CHECK(f.settled() == ends{{4, call_outcome::collapsed}});
+}
+
 TEST_CASE("a dead call keeps its policy") {
   fixture f;
   auto once = f.call();
@@ -90,7 +111,7 @@ TEST_CASE("a dead call keeps its policy") {
   back.key = chat;
   back.body = store::make_payload(dead_call(once));
   ownership owned{store::lease{}};
-  auto turn = commit_of_call({chat, 1, &back, nullptr}, owned);
+  auto turn = commit_of_call({chat, 1, &back}, owned);
   REQUIRE(turn.has_value());
   REQUIRE(turn->calls.size() == 1);
   CHECK(turn->calls[0].policy == store::call_policy::at_most_once);

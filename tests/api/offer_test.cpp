@@ -141,10 +141,14 @@ TEST_CASE("timers, notices and outcomes are events of their own") {
   auto bad = s.of(source::outcome,
                   R"({"label":"cart","method":"sendMessage","ok":false,)"
                   R"("unknown":false,"code":403,"description":"Forbidden"})");
+  // An album's message is its first.
+  s.of(source::outcome,
+       R"({"label":"pics","method":"sendMediaGroup","ok":true,)"
+       R"("result":[{"message_id":56},{"message_id":57}]})");
   CHECK(good.kind == "sent");
   CHECK(bad.kind == "failed");
   CHECK(*t == std::vector<std::string>{"t", "t with body", "7:hi", "cart:55",
-                                       "cart:403"});
+                                       "cart:403", "pics:56"});
 }
 
 TEST_CASE("an event carries its facts and the update's own bytes") {

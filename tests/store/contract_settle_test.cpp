@@ -325,3 +325,23 @@ TEST_CASE("a label keeps its last message until the next one is sent",
   CHECK(s.settle(held, {settled(now, call_outcome::sent, 12)}).has_value());
   CHECK(s.load_one(key).labels.at(0).message_id == 12);
 }
+
+TEST_CASE("a label keeps its message past what names none, or another chat",
+          "[contract]") {
+  TROUPE_EACH_STORE();
+  const auto first = call_of(key, {1}, "cart");
+  const auto held = commit_calls(s, {first});
+  CHECK(s.settle(held, {settled(first, call_outcome::sent, 11)}).has_value());
+  auto edit = call_of(key, {2}, "cart");
+  auto away = call_of(key, {3}, "cart");
+  away.to = chat_key::chat(777);
+  std::uint64_t version = 1;
+  for (const auto& c : {edit, away}) {
+    auto t = turn_of(key, version, accept_one(s, std::int64_t(++version), key));
+    t.calls = {c};
+    REQUIRE(s.commit(held, {t}).has_value());
+    auto end = settled(c, call_outcome::sent, c.to == key ? 0 : 99);
+    CHECK(s.settle(held, {end}).has_value());
+    CHECK(s.load_one(key).labels.at(0).message_id == 11);
+  }
+}
