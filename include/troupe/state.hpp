@@ -455,7 +455,7 @@ void keep_unknown(boost::json::value& fresh, const boost::json::value& old) {
           std::remove_cvref_t<decltype(std::declval<T&>().*d.pointer)>;
       if (const auto* x = rest.if_contains(d.name)) {
         keep_unknown<member>(fresh.get_object()[d.name], *x);
-        rest.erase(d.name);
+        rest.stable_erase(d.name);
       }
     });
     for (auto& [key, x] : rest)

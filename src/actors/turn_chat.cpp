@@ -164,6 +164,7 @@ std::string json_or_nothing(const json::value& body) {
   std::string text;
   if (!body.is_null())
     detail::write_value(text, body);
+  detail::check_depth(text);
   return text;
 }
 

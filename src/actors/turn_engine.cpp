@@ -399,6 +399,7 @@ void engine::finish_state(bool cleared, effects& wanted) {
       wanted.state = "";
     last_.clear();
   } else if (cleared || text != last_) {
+    check_depth(text);
     wanted.state = text;
     last_ = text;
     last_.shrink_to_fit();

@@ -187,6 +187,35 @@ void write_duration(std::string& out, std::int64_t count, unit in) {
   out.push_back('"');
 }
 
+namespace {
+
+// With a point or an exponent, or it would come back as a whole number.
+void write_double(std::string& out, double x, const path& at) {
+  auto from = out.size();
+  write_real(out, x, at);
+  if (std::string_view{out}.substr(from).find_first_of(".e") == out.npos)
+    out += ".0";
+}
+
+}  // namespace
+
+void check_depth(std::string_view text) {
+  std::size_t depth = 0;
+  bool quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '"')
+      quoted = !quoted;
+    else if (quoted && c == '\\')
+      ++i;
+    else if (!quoted && (c == '[' || c == '{') && ++depth > most_depth)
+      throw std::length_error{"JSON that is stored nests deeper than " +
+                              std::to_string(most_depth) + " levels"};
+    else if (!quoted && (c == ']' || c == '}'))
+      --depth;
+  }
+}
+
 void write_value(std::string& out, const json::value& v) {
   static const path nowhere;
   char before = 0;
@@ -195,7 +224,9 @@ void write_value(std::string& out, const json::value& v) {
     case json::kind::bool_: out += v.get_bool() ? "true" : "false"; return;
     case json::kind::int64: append_number(out, v.get_int64()); return;
     case json::kind::uint64: append_number(out, v.get_uint64()); return;
-    case json::kind::double_: write_real(out, v.get_double(), nowhere); return;
+    case json::kind::double_:
+      write_double(out, v.get_double(), nowhere);
+      return;
     case json::kind::string: append_json_string(out, v.get_string()); return;
     case json::kind::array:
       before = '[';
@@ -301,7 +332,7 @@ const json::array& read_array(const json::value& v, const path& at) {
 
 json::value parse_exact(std::string_view text) {
   json::parse_options options;
-  options.max_depth = 100;
+  options.max_depth = most_depth;
   json::basic_parser<exact_handler> parser{options};
   boost::system::error_code ec;
   auto used = parser.write_some(false, text.data(), text.size(), ec);

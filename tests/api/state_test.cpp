@@ -283,3 +283,28 @@ TEST_CASE("a bot without state stores none and minds none") {
   CHECK(c.sent().size() == 1);
   CHECK(c.stored_state().empty());
 }
+
+TEST_CASE("unknown members keep their order, however often they are written") {
+  std::string text = R"({"items":[],"by_name":{},"z":1,"y":2,"x":3})";
+  holder h;
+  for (int i = 0; i < 3; ++i) {
+    auto old = troupe::detail::parse_exact(text);
+    auto fresh = troupe::detail::parse_exact(to_json(h));
+    troupe::detail::keep_unknown<holder>(fresh, old);
+    std::string next;
+    troupe::detail::write_value(next, fresh);
+    if (i > 0)
+      CHECK(next == text);
+    text = next;
+    CHECK(text.ends_with(R"("z":1,"y":2,"x":3})"));
+  }
+}
+
+TEST_CASE("a value keeps the kind of its numbers") {
+  for (const std::string text :
+       {"2.0", "-0.0", "1e+300", "0.5", "2", "18446744073709551615"}) {
+    std::string again;
+    troupe::detail::write_value(again, troupe::detail::parse_exact(text));
+    CHECK(again == text);
+  }
+}

@@ -17,6 +17,11 @@ using namespace troupe;
 using namespace std::chrono_literals;
 using namespace troupe::probe;
 
+struct free_form {
+  json::value any;
+};
+BOOST_DESCRIBE_STRUCT(free_form, (), (any))
+
 }  // namespace
 
 TEST_CASE("a throw undoes state, effects, mode and memo") {
@@ -317,4 +322,34 @@ TEST_CASE("a living chat whose time is over starts anew") {
   // n is 1 again, which was stored; but the store may have cleared it since.
   CHECK(r.wanted.state == R"({"n":1,"seen":[]})");
   CHECK(s.text("x").wanted.state == R"({"n":2,"seen":[]})");
+}
+
+TEST_CASE("what could not be read again is not committed") {
+  auto deep = [](int levels) {
+    return std::string(std::size_t(levels), '[') + "\"[{\\\"[\"" +
+           std::string(std::size_t(levels), ']');
+  };
+  CHECK_NOTHROW(detail::check_depth(deep(100)));
+  CHECK_NOTHROW(detail::parse_exact(deep(100)));
+  CHECK_THROWS_AS(detail::check_depth(deep(101)), std::length_error);
+  CHECK_THROWS(detail::parse_exact(deep(101)));
+  bot<free_form> b{[&](chat<free_form>* ctx) -> behavior {
+    return {[=](const text_message& m) {
+      json::value v;
+      for (int n = std::stoi(m.text.substr(1)); n > 0; --n)
+        v = json::array{std::move(v)};
+      if (m.text.front() == 't')
+        ctx->schedule("t", 1h, v);
+      else
+        ctx->state.any = v;
+    }};
+  }};
+  seam s{b};
+  CHECK(s.text("t100").how == end::done);
+  CHECK(s.text("s99").how == end::done);  // and the state's own level
+  for (const auto* text : {"t101", "s100"}) {
+    auto r = s.text(text);
+    CHECK(r.how == end::threw);
+    CHECK(r.error.find("100 levels") != std::string::npos);
+  }
 }

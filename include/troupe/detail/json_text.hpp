@@ -77,9 +77,16 @@ const boost::json::object& read_object(const boost::json::value& v,
 const boost::json::array& read_array(const boost::json::value& v,
                                      const path& at);
 
+/// Levels of arrays and objects that a state or a timer's body may have.
+constexpr std::size_t most_depth = 100;
+
+/// What is committed must be readable again.
+/// @throws std::length_error if JSON `text` nests deeper than `most_depth`
+void check_depth(std::string_view text);
+
 /// Parses JSON so that every number is the nearest double to its text.
 /// (Boost.JSON 1.81 is off by an ulp for one in ten 17-digit numbers; a state
-/// would drift with every restart.) Nesting is limited to 100.
+/// would drift with every restart.) Nesting is limited to `most_depth`.
 /// @throws std::runtime_error with the offset.
 boost::json::value parse_exact(std::string_view text);
 
