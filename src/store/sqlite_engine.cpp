@@ -122,8 +122,9 @@ result<> sqlite_engine::restore() {
       auto& into = id == 0 ? counts_ : tails_;
       const auto first =
           id == 0 ? 0 : (static_cast<std::size_t>(id) - 1) * tails_per_cell;
-      const auto n = data.size() / 8;
-      if (id < 0 || first + n > into.size()) {
+      const auto left = into.size() - std::min(first, into.size());
+      const auto n = id == 0 ? left : std::min(left, tails_per_cell);
+      if (id < 0 || n == 0 || data.size() != n * 8) {
         sane = false;
         break;
       }

@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 using namespace troupe::probe;
 
 struct free_form {
-  json::value any;
+  boost::json::value any;
 };
 BOOST_DESCRIBE_STRUCT(free_form, (), (any))
 
@@ -335,9 +335,9 @@ TEST_CASE("what could not be read again is not committed") {
   CHECK_THROWS(detail::parse_exact(deep(101)));
   bot<free_form> b{[&](chat<free_form>* ctx) -> behavior {
     return {[=](const text_message& m) {
-      json::value v;
+      boost::json::value v;
       for (int n = std::stoi(m.text.substr(1)); n > 0; --n)
-        v = json::array{std::move(v)};
+        v = boost::json::array{std::move(v)};
       if (m.text.front() == 't')
         ctx->schedule("t", 1h, v);
       else

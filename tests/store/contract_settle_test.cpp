@@ -337,7 +337,8 @@ TEST_CASE("a label keeps its message past what names none, or another chat",
   away.to = chat_key::chat(777);
   std::uint64_t version = 1;
   for (const auto& c : {edit, away}) {
-    auto t = turn_of(key, version, accept_one(s, std::int64_t(++version), key));
+    const auto seq = accept_one(s, std::int64_t(version) + 1, key);
+    auto t = turn_of(key, version++, seq);
     t.calls = {c};
     REQUIRE(s.commit(held, {t}).has_value());
     auto end = settled(c, call_outcome::sent, c.to == key ? 0 : 99);
