@@ -13,8 +13,8 @@
 #include <thread>
 
 #include "http/client.hpp"
-#include "http/loop.hpp"
 #include "http/server.hpp"
+#include "net/loop.hpp"
 
 namespace {
 
@@ -23,7 +23,7 @@ using namespace troupe::http;
 using namespace std::chrono_literals;
 
 /// CPU time that the thread of `of` has used, in nanoseconds.
-std::int64_t cpu_of(loop& of) {
+std::int64_t cpu_of(net::loop& of) {
   std::promise<std::int64_t> done;
   of.post([&] {
     timespec t{};
@@ -80,7 +80,7 @@ enum class answering { inline_, other_thread };
 void http_post(benchmark::State& state, answering how) {
   const auto width = static_cast<int>(state.range(0));
   constexpr int calls = 20'000;
-  loop there, here, worker;
+  net::loop there, here, worker;
   auto server =
       must(server::listen(there, {}, [&](request&& what, responder answer) {
         benchmark::DoNotOptimize(what.body.data());

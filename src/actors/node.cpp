@@ -58,7 +58,7 @@ result<T> wait_for(Start start) {
 
 struct node::impl {
   impl(node_options how, std::shared_ptr<const detail::bot_base> bot,
-       store::backend& store, http::loop& loop, http::client& telegram,
+       store::backend& store, net::loop& loop, http::client& telegram,
        metrics::registry& into)
       : config{system_config(how)},
         system{std::make_unique<caf::actor_system>(config)},
@@ -164,7 +164,7 @@ node::node(std::unique_ptr<impl> p) : impl_{std::move(p)} {}
 
 result<std::unique_ptr<node>> node::start(
     node_options how, std::shared_ptr<const detail::bot_base> bot,
-    store::backend& store, http::loop& loop, http::client& telegram,
+    store::backend& store, net::loop& loop, http::client& telegram,
     metrics::registry& into) {
   auto p = std::make_unique<impl>(std::move(how), std::move(bot), store, loop,
                                   telegram, into);

@@ -78,7 +78,7 @@ class node {
   /// **Errors**: what the store says.
   static result<std::unique_ptr<node>> start(
       node_options how, std::shared_ptr<const detail::bot_base> bot,
-      store::backend& store, http::loop& loop, http::client& telegram,
+      store::backend& store, net::loop& loop, http::client& telegram,
       metrics::registry& into);
   ~node();
 

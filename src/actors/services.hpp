@@ -37,7 +37,7 @@ constexpr std::int64_t most_parked = 1'000'000;
 /// the last. **Threads**: any; what changes is atomic.
 struct services {
   services(node_options o, std::shared_ptr<const detail::bot_base> b,
-           store::backend& s, http::client& t, http::loop& l,
+           store::backend& s, http::client& t, net::loop& l,
            metrics::registry& r)
       : how{std::move(o)},
         bot{std::move(b)},
@@ -50,7 +50,7 @@ struct services {
   const std::shared_ptr<const detail::bot_base> bot;
   store::backend& store;
   http::client& telegram;
-  http::loop& loop;
+  net::loop& loop;
   meters count;
   std::unique_ptr<turn_pool> pool;
 

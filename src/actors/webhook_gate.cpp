@@ -1,7 +1,7 @@
 #include "actors/webhook_gate.hpp"
 
 #include "core/json.hpp"
-#include "http/crypto.hpp"
+#include "net/crypto.hpp"
 
 namespace troupe::actors {
 
@@ -39,7 +39,7 @@ std::optional<http::response> webhook_gate::refuse(
       given = in_path;
     if (given.empty())
       return error_page(401, "Unauthorized: the secret token is missing");
-    if (!http::equal_constant_time(given, secret))
+    if (!net::equal_constant_time(given, secret))
       return error_page(403, "Forbidden: wrong secret token");
   }
   if (what.method != "POST") {

@@ -8,8 +8,8 @@
 #include "app/derived.hpp"
 #include "app/node_link.hpp"
 #include "core/json.hpp"
-#include "http/loop.hpp"
 #include "http/server.hpp"
+#include "net/loop.hpp"
 
 namespace troupe::app {
 namespace {
@@ -71,7 +71,7 @@ class checks {
   }
 
   void telegram() {
-    http::loop loop;
+    net::loop loop;
     auto client = http::client::make(
         loop, http::parse_origin(with_.bot_api_root).value());
     if (!client) {
@@ -179,7 +179,7 @@ class checks {
   }
 
   void listener(const std::string& key, http::server_options where) {
-    http::loop loop;
+    net::loop loop;
     const std::string address =
         where.address + ':' + std::to_string(where.port);
     auto server = http::server::listen(

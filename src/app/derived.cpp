@@ -7,7 +7,7 @@
 #include "app/settings_file.hpp"
 #include "core/json.hpp"
 #include "core/log.hpp"
-#include "http/crypto.hpp"
+#include "net/crypto.hpp"
 
 namespace troupe::app {
 namespace {
@@ -23,7 +23,7 @@ constexpr milliseconds store_patience{10'000};
 std::string derive(const std::string& token, std::string_view label) {
   if (token.empty())
     return {};
-  std::string out = http::hmac_sha256_hex(token, label);
+  std::string out = net::hmac_sha256_hex(token, label);
   log::add_secret(out);
   return out;
 }
@@ -203,7 +203,7 @@ result<encoded_call> set_webhook_call(const settings& from,
   if (drop_pending)
     fields["drop_pending_updates"] = true;
   if (!from.webhook_certificate.empty()) {
-    const auto lonely = http::self_signed(from.webhook_certificate);
+    const auto lonely = net::self_signed(from.webhook_certificate);
     if (!lonely)
       return lonely.error();
     if (*lonely) {

@@ -7,7 +7,7 @@
 #include "app/bot_api.hpp"
 #include "app/derived.hpp"
 #include "app/stats_pages.hpp"
-#include "http/loop.hpp"
+#include "net/loop.hpp"
 
 namespace troupe::app {
 namespace {
@@ -48,7 +48,7 @@ class remote_link final : public node_link {
 
  private:
   remote_link() = default;
-  http::loop loop_;
+  net::loop loop_;
   std::string token_;
   std::unique_ptr<http::client> client_;
 };

@@ -14,8 +14,8 @@
 #include "app/stats_server.hpp"
 #include "core/log.hpp"
 #include "http/client.hpp"
-#include "http/loop.hpp"
 #include "http/server.hpp"
+#include "net/loop.hpp"
 
 namespace troupe::app {
 namespace {
@@ -305,8 +305,8 @@ class program {
       std::make_shared<std::atomic<actors::node*>>(nullptr);
   metrics::registry metrics_;
   std::unique_ptr<store::backend> store_;
-  http::loop serving_;
-  http::loop calling_;
+  net::loop serving_;
+  net::loop calling_;
   std::unique_ptr<http::client> client_;
   std::unique_ptr<actors::node> node_;
   std::unique_ptr<stats_server> stats_;

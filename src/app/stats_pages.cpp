@@ -7,7 +7,7 @@
 
 #include "core/json.hpp"
 #include "core/log.hpp"
-#include "http/crypto.hpp"
+#include "net/crypto.hpp"
 
 namespace troupe::app {
 namespace {
@@ -266,7 +266,7 @@ bool stats_pages::admitted(const http::request& what) const {
   if (how_.token.empty() || !given.starts_with(scheme))
     return false;
   given.remove_prefix(scheme.size());
-  return http::equal_constant_time(given, how_.token);
+  return net::equal_constant_time(given, how_.token);
 }
 
 void stats_pages::take(const http::request& what, reply done) {

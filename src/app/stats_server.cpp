@@ -5,7 +5,7 @@
 namespace troupe::app {
 
 result<std::unique_ptr<stats_server>> stats_server::listen(
-    http::loop& on, http::server_options where, pages_options how,
+    net::loop& on, http::server_options where, pages_options how,
     store::backend& store, metrics::registry& from) {
   std::unique_ptr<stats_server> out{new stats_server};
   out->pages_ = std::make_shared<stats_pages>(

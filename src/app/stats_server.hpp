@@ -13,7 +13,7 @@ class stats_server {
  public:
   /// **Errors**: as `http::server::listen`.
   static result<std::unique_ptr<stats_server>> listen(
-      http::loop& on, http::server_options where, pages_options how,
+      net::loop& on, http::server_options where, pages_options how,
       store::backend& store, metrics::registry& from);
 
   stats_pages& pages() noexcept { return *pages_; }

@@ -2,7 +2,7 @@
 #include "app/commands.hpp"
 #include "app/derived.hpp"
 #include "core/json.hpp"
-#include "http/loop.hpp"
+#include "net/loop.hpp"
 
 namespace troupe::app {
 namespace {
@@ -83,7 +83,7 @@ int info(const invocation& call, const bot_api& api, console& talk) {
 }  // namespace
 
 int webhook(const settings& with, const invocation& call, console& talk) {
-  http::loop loop;
+  net::loop loop;
   auto client =
       http::client::make(loop, http::parse_origin(with.bot_api_root).value());
   if (!client) {

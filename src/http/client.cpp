@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "http/client_impl.hpp"
-#include "http/resolver.hpp"
-#include "http/tls.hpp"
 #include "http/writer.hpp"
+#include "net/resolver.hpp"
+#include "net/tls.hpp"
 
 namespace troupe::http {
 
@@ -34,7 +34,7 @@ std::string make_host_field(const origin& to) {
 
 }  // namespace
 
-client::impl::impl(std::shared_ptr<lane> at, origin whom,
+client::impl::impl(std::shared_ptr<net::lane> at, origin whom,
                    client_options options)
     : on{std::move(at)},
       to{std::move(whom)},
@@ -50,7 +50,7 @@ void client::impl::start() {
 }
 
 void client::impl::sweep() {
-  timer_->expires_after(sweep_every);
+  timer_->expires_after(net::sweep_every);
   timer_->async_wait([self = shared_from_this()](const error_code& ec) {
     if (ec || self->closed_)
       return;
@@ -152,21 +152,21 @@ void client::impl::resolve(std::shared_ptr<client_link> link) {
   error_code not_address;
   const auto literal = asio::ip::make_address(to.host, not_address);
   if (!not_address)
-    return link->connect({tcp::endpoint{literal, to.port}});
+    return link->connect({net::tcp::endpoint{literal, to.port}});
   if (!addresses_.empty() && mono_now() < addresses_until_)
     return link->connect(addresses_);
   unresolved_.push_back(std::move(link));
   if (unresolved_.size() > 1)
     return;  // one question for all
-  http::resolve(on, to.host, to.port,
-                [weak = weak_from_this()](std::vector<tcp::endpoint> found,
-                                          const std::string& why) {
-                  if (const auto self = weak.lock())
-                    self->resolved(std::move(found), why);
-                });
+  net::resolve(on, to.host, to.port,
+               [weak = weak_from_this()](std::vector<net::tcp::endpoint> found,
+                                         const std::string& why) {
+                 if (const auto self = weak.lock())
+                   self->resolved(std::move(found), why);
+               });
 }
 
-void client::impl::resolved(std::vector<tcp::endpoint> found,
+void client::impl::resolved(std::vector<net::tcp::endpoint> found,
                             const std::string& why) {
   addresses_ = std::move(found);
   addresses_until_ = mono_now() + addresses_live;
@@ -182,13 +182,14 @@ void client::impl::resolved(std::vector<tcp::endpoint> found,
   pump();
 }
 
-void client::impl::put_first(const tcp::endpoint& at) {
+void client::impl::put_first(const net::tcp::endpoint& at) {
   const auto it = std::find(addresses_.begin(), addresses_.end(), at);
   if (it != addresses_.end())
     std::rotate(addresses_.begin(), it, it + 1);
 }
 
-void client::impl::link_opened(client_link& link, const tcp::endpoint& at) {
+void client::impl::link_opened(client_link& link,
+                               const net::tcp::endpoint& at) {
   // Tried first from now on: one that swallows packets costs seconds.
   good_address_ = at;
   put_first(at);
@@ -261,12 +262,12 @@ void client::impl::close() {
   take_inbox();
 }
 
-result<std::unique_ptr<client>> client::make(loop& on, origin to,
+result<std::unique_ptr<client>> client::make(net::loop& on, origin to,
                                              client_options how) {
   auto made =
       std::make_shared<impl>(on.self().next(), std::move(to), std::move(how));
   if (made->to.tls) {
-    auto tls = make_client_tls(made->how.ca_file, made->how.verify);
+    auto tls = net::make_client_tls(made->how.ca_file, made->how.verify);
     if (!tls)
       return tls.error();
     made->tls.emplace(std::move(*tls));

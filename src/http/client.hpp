@@ -7,7 +7,7 @@
 #include "core/clock.hpp"
 #include "core/result.hpp"
 #include "http/http.hpp"
-#include "http/loop.hpp"
+#include "net/loop.hpp"
 
 namespace troupe::http {
 
@@ -52,7 +52,7 @@ class client {
   using answer = std::function<void(boost::system::result<response, failure>)>;
 
   /// **Errors**: `errc::bad_input` for a CA file that can't be read.
-  static result<std::unique_ptr<client>> make(loop& on, origin to,
+  static result<std::unique_ptr<client>> make(net::loop& on, origin to,
                                               client_options how = {});
   ~client();
 

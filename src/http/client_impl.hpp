@@ -11,8 +11,8 @@
 
 #include "http/client.hpp"
 #include "http/client_link.hpp"
-#include "http/lane.hpp"
 #include "http/pool.hpp"
+#include "net/lane.hpp"
 
 namespace troupe::http {
 
@@ -22,7 +22,7 @@ struct client::impl : std::enable_shared_from_this<impl> {
   using call_ptr = std::unique_ptr<client_call>;
   using pool_type = pool<call_ptr, client_link*>;
 
-  impl(std::shared_ptr<lane> where, origin whom, client_options options);
+  impl(std::shared_ptr<net::lane> where, origin whom, client_options options);
 
   void start();
   /// **Threads**: any.
@@ -30,7 +30,7 @@ struct client::impl : std::enable_shared_from_this<impl> {
   void close();
 
   // What links report.
-  void link_opened(client_link& link, const tcp::endpoint& at);
+  void link_opened(client_link& link, const net::tcp::endpoint& at);
   void link_failed(client_link& link, const error& why);
   void link_freed(client_link& link);
   void link_lost_idle(client_link& link);
@@ -42,7 +42,7 @@ struct client::impl : std::enable_shared_from_this<impl> {
   /// Does what the pool wants done.
   void pump();
 
-  const std::shared_ptr<lane> on;
+  const std::shared_ptr<net::lane> on;
   const origin to;
   const client_options how;
   const std::string where;       ///< host:port, for error texts
@@ -55,19 +55,19 @@ struct client::impl : std::enable_shared_from_this<impl> {
   void take_inbox();
   void open_link();
   void resolve(std::shared_ptr<client_link> link);
-  void resolved(std::vector<tcp::endpoint> found, const std::string& why);
-  void put_first(const tcp::endpoint& at);
+  void resolved(std::vector<net::tcp::endpoint> found, const std::string& why);
+  void put_first(const net::tcp::endpoint& at);
   void forget(client_link& link);
   void sweep();
   void count() noexcept;
 
   pool_type pool_;
   std::vector<std::shared_ptr<client_link>> links_;
-  std::optional<steady_timer> timer_;
+  std::optional<net::steady_timer> timer_;
   std::vector<std::shared_ptr<client_link>> unresolved_;
-  std::vector<tcp::endpoint> addresses_;
+  std::vector<net::tcp::endpoint> addresses_;
   mono_time addresses_until_{};
-  std::optional<tcp::endpoint> good_address_;  ///< the last that answered
+  std::optional<net::tcp::endpoint> good_address_;  ///< the last that answered
   bool closed_ = false;
 
   std::mutex mutex_;

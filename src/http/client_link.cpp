@@ -1,15 +1,12 @@
 #include "http/client_link.hpp"
 
-#include <openssl/ssl.h>
-#include <openssl/x509v3.h>
-
 #include <algorithm>
-#include <boost/asio/ip/address.hpp>
 #include <chrono>
 #include <utility>
 
 #include "http/client_impl.hpp"
 #include "http/writer.hpp"
+#include "net/tls.hpp"
 
 namespace troupe::http {
 
@@ -23,11 +20,11 @@ constexpr std::chrono::seconds one_address{2};
 
 client_link::client_link(std::shared_ptr<client::impl> home)
     : home_{std::move(home)},
-      io_{tcp_socket{home_->on->io()}},
+      io_{net::tcp_socket{home_->on->io()}},
       reader_{{.body = home_->how.max_body}},
       deadline_{mono_now() + home_->how.connect_timeout} {}
 
-void client_link::connect(std::vector<tcp::endpoint> to) {
+void client_link::connect(std::vector<net::tcp::endpoint> to) {
   if (phase_ != phase::resolving)
     return;
   phase_ = phase::connecting;
@@ -73,7 +70,7 @@ void client_link::on_connected(error_code ec) {
     return try_next();
   }
   address_deadline_ = mono_time::max();
-  io_.socket().set_option(tcp::no_delay{true}, ec);
+  io_.socket().set_option(net::tcp::no_delay{true}, ec);
   if (home_->tls)
     return secure();
   ready();
@@ -82,21 +79,9 @@ void client_link::on_connected(error_code ec) {
 void client_link::secure() {
   phase_ = phase::handshake;
   io_.secure_with(*home_->tls);
-  SSL* ssl = io_.native();
-  const auto& host = home_->to.host;
-  error_code not_address;
-  asio::ip::make_address(host, not_address);
-  bool set = true;
-  if (not_address) {
-    // Names only: an address is no server name (RFC 6066, 3).
-    set = SSL_set_tlsext_host_name(ssl, host.c_str()) == 1 &&
-          SSL_set1_host(ssl, host.c_str()) == 1;
-  } else {
-    set = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host.c_str()) == 1;
-  }
-  if (!set)
-    return fail_open({errc::unavailable,
-                      "TLS with " + home_->where + ": the name can't be set"});
+  if (const auto set = net::expect_peer(io_.native(), home_->to.host); !set)
+    return fail_open({set.error().code,
+                      "TLS with " + home_->where + ": " + set.error().context});
   io_.handshake(
       asio::ssl::stream_base::client,
       [self = shared_from_this()](error_code ec) { self->on_secure(ec); });
@@ -107,11 +92,8 @@ void client_link::on_secure(error_code ec) {
     return;
   if (!ec)
     return ready();
-  const auto verdict = SSL_get_verify_result(io_.native());
-  const std::string why = verdict == X509_V_OK || !home_->how.verify
-                              ? ec.message()
-                              : X509_verify_cert_error_string(verdict);
-  fail_open({errc::unavailable, "TLS with " + home_->where + ": " + why});
+  fail_open({errc::unavailable, "TLS with " + home_->where + ": " +
+                                    net::handshake_failure(io_.native(), ec)});
 }
 
 void client_link::ready() {

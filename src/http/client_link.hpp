@@ -10,9 +10,12 @@
 #include "http/client.hpp"
 #include "http/read_buffer.hpp"
 #include "http/reader.hpp"
-#include "http/transport.hpp"
+#include "net/transport.hpp"
 
 namespace troupe::http {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
 
 /// A request and who waits for its answer.
 struct client_call {
@@ -31,7 +34,7 @@ class client_link : public std::enable_shared_from_this<client_link> {
   explicit client_link(std::shared_ptr<client::impl> home);
 
   /// Connects to the first of `to` that answers.
-  void connect(std::vector<tcp::endpoint> to);
+  void connect(std::vector<net::tcp::endpoint> to);
   /// Gives up connecting: the host has no address.
   void fail_open(error why);
   /// Carries out a call. The link must be idle.
@@ -61,14 +64,14 @@ class client_link : public std::enable_shared_from_this<client_link> {
   error lost(const error_code& ec) const;
 
   std::shared_ptr<client::impl> home_;
-  transport io_;
+  net::transport io_;
   response_reader reader_;
   read_buffer buffer_;
 
   phase phase_ = phase::resolving;
   mono_time deadline_;
   mono_time address_deadline_ = mono_time::max();
-  std::vector<tcp::endpoint> addresses_;
+  std::vector<net::tcp::endpoint> addresses_;
   std::size_t tried_ = 0;
   error_code last_error_;
 

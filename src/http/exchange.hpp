@@ -14,14 +14,14 @@ namespace troupe::http {
 struct responder::exchange {
   enum class state { waiting, starting, streaming, ended };
 
-  std::shared_ptr<lane> on;
+  std::shared_ptr<net::lane> on;
   std::weak_ptr<server_connection> to;
   std::uint64_t serial;
   std::atomic<state> now{state::waiting};
   std::shared_ptr<stream_flow> flow;
 
-  exchange(std::shared_ptr<lane> where, std::weak_ptr<server_connection> conn,
-           std::uint64_t number)
+  exchange(std::shared_ptr<net::lane> where,
+           std::weak_ptr<server_connection> conn, std::uint64_t number)
       : on{std::move(where)}, to{std::move(conn)}, serial{number} {}
   exchange(const exchange&) = delete;
   exchange& operator=(const exchange&) = delete;

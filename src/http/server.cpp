@@ -7,7 +7,7 @@
 #include "core/log.hpp"
 #include "http/server_connection.hpp"
 #include "http/server_parts.hpp"
-#include "http/tls.hpp"
+#include "net/tls.hpp"
 
 namespace troupe::http {
 
@@ -20,7 +20,7 @@ constexpr auto accept_pause = 100ms;
 
 }  // namespace
 
-server_part::server_part(std::shared_ptr<lane> on,
+server_part::server_part(std::shared_ptr<net::lane> on,
                          std::shared_ptr<server_core> core)
     : on_{std::move(on)}, core_{std::move(core)} {}
 
@@ -32,7 +32,7 @@ void server_part::start() {
 }
 
 void server_part::sweep() {
-  timer_->expires_after(sweep_every);
+  timer_->expires_after(net::sweep_every);
   timer_->async_wait([self = shared_from_this()](const error_code& ec) {
     if (ec || self->closed_)
       return;
@@ -49,7 +49,7 @@ void server_part::sweep() {
   });
 }
 
-void server_part::adopt(tcp_socket socket, bool full) {
+void server_part::adopt(net::tcp_socket socket, bool full) {
   if (closed_ || draining_) {
     core_->open.fetch_sub(1, std::memory_order_relaxed);
     return;
@@ -109,16 +109,17 @@ std::string_view server_part::date() {
 
 struct server::impl : std::enable_shared_from_this<impl> {
   std::shared_ptr<server_core> core = std::make_shared<server_core>();
-  std::shared_ptr<lane> home;  ///< where connections are accepted
-  std::optional<tcp_acceptor> acceptor;
-  std::optional<steady_timer> pause;
+  std::shared_ptr<net::lane> home;  ///< where connections are accepted
+  std::optional<net::tcp_acceptor> acceptor;
+  std::optional<net::steady_timer> pause;
   std::vector<std::shared_ptr<server_part>> parts;
   std::size_t turn = 0;
   std::uint16_t port = 0;
 
   result<void> open();
   void accept();
-  void accepted(const error_code& ec, tcp_socket socket, server_part& part);
+  void accepted(const error_code& ec, net::tcp_socket socket,
+                server_part& part);
   void stop_accepting();
   void on_every_lane(const std::function<void(server_part&)>& act);
 };
@@ -126,7 +127,7 @@ struct server::impl : std::enable_shared_from_this<impl> {
 result<void> server::impl::open() {
   auto& how = core->how;
   if (!how.certificate_file.empty()) {
-    auto tls = make_server_tls(how.certificate_file, how.key_file);
+    auto tls = net::make_server_tls(how.certificate_file, how.key_file);
     if (!tls)
       return tls.error();
     core->tls.emplace(std::move(*tls));
@@ -138,12 +139,12 @@ result<void> server::impl::open() {
   const auto address = asio::ip::make_address(text, ec);
   if (ec)
     return error{errc::bad_input, "not an IP address: " + how.address};
-  const tcp::endpoint at{address, how.port};
+  const net::tcp::endpoint at{address, how.port};
   acceptor.emplace(home->io());
   acceptor->open(at.protocol(), ec);
   // A restarted process must not wait for its predecessor's closed sockets.
   if (!ec)
-    acceptor->set_option(tcp_acceptor::reuse_address{true}, ec);
+    acceptor->set_option(net::tcp_acceptor::reuse_address{true}, ec);
   if (!ec)
     acceptor->bind(at, ec);
   if (!ec)
@@ -160,13 +161,13 @@ result<void> server::impl::open() {
 void server::impl::accept() {
   const auto part = parts[turn++ % parts.size()];
   acceptor->async_accept(part->on()->io(),
-                         [self = shared_from_this(), part](const error_code& ec,
-                                                           tcp_socket socket) {
+                         [self = shared_from_this(), part](
+                             const error_code& ec, net::tcp_socket socket) {
                            self->accepted(ec, std::move(socket), *part);
                          });
 }
 
-void server::impl::accepted(const error_code& ec, tcp_socket socket,
+void server::impl::accepted(const error_code& ec, net::tcp_socket socket,
                             server_part& part) {
   if (!acceptor || !acceptor->is_open())
     return;
@@ -187,9 +188,8 @@ void server::impl::accepted(const error_code& ec, tcp_socket socket,
       part.adopt(std::move(socket), full);
     } else {
       part.on()->post([to = part.shared_from_this(), full,
-                       held = std::make_shared<tcp_socket>(std::move(socket))] {
-        to->adopt(std::move(*held), full);
-      });
+                       held = std::make_shared<net::tcp_socket>(std::move(
+                           socket))] { to->adopt(std::move(*held), full); });
     }
   }
   accept();
@@ -212,7 +212,8 @@ void server::impl::on_every_lane(const std::function<void(server_part&)>& act) {
   }
 }
 
-result<std::unique_ptr<server>> server::listen(loop& on, server_options how,
+result<std::unique_ptr<server>> server::listen(net::loop& on,
+                                               server_options how,
                                                handler take) {
   auto made = std::make_shared<impl>();
   made->core->how = std::move(how);

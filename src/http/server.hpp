@@ -7,7 +7,7 @@
 #include "core/clock.hpp"
 #include "core/result.hpp"
 #include "http/http.hpp"
-#include "http/loop.hpp"
+#include "net/loop.hpp"
 
 namespace troupe::http {
 
@@ -80,7 +80,8 @@ class server {
  public:
   /// **Errors**: `errc::conflict` for an address in use, `errc::bad_input` for
   /// an address, certificate or key that can't be used.
-  static result<std::unique_ptr<server>> listen(loop& on, server_options how,
+  static result<std::unique_ptr<server>> listen(net::loop& on,
+                                                server_options how,
                                                 handler take);
   ~server();
 

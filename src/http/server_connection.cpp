@@ -20,7 +20,7 @@ constexpr const char* late_pause_s = "2";
 }  // namespace
 
 server_connection::server_connection(std::shared_ptr<server_part> home,
-                                     tcp_socket socket)
+                                     net::tcp_socket socket)
     : home_{std::move(home)},
       io_{std::move(socket)},
       reader_{{home_->core().how.max_header, home_->core().how.max_body},
@@ -37,7 +37,7 @@ void server_connection::start() {
   io_.socket().non_blocking(true, ec);
   if (ec)
     return shut();  // the peer has gone already
-  io_.socket().set_option(tcp::no_delay{true}, ec);
+  io_.socket().set_option(net::tcp::no_delay{true}, ec);
   // A peer that connects and says nothing is a slow one, not an idle one.
   close_in(home_->core().how.header_timeout);
   idle_until_ = deadline_;
@@ -414,7 +414,7 @@ void server_connection::linger() {
 
 void server_connection::linger_raw() {
   error_code ec;
-  io_.socket().shutdown(tcp::socket::shutdown_send, ec);
+  io_.socket().shutdown(net::tcp::socket::shutdown_send, ec);
   if (reading_)
     return;
   if (ec && ec != asio::error::not_connected)

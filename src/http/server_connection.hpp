@@ -12,7 +12,7 @@
 #include "http/read_buffer.hpp"
 #include "http/reader.hpp"
 #include "http/server_parts.hpp"
-#include "http/transport.hpp"
+#include "net/transport.hpp"
 
 namespace troupe::http {
 
@@ -32,7 +32,7 @@ struct stream_flow {
 class server_connection
     : public std::enable_shared_from_this<server_connection> {
  public:
-  server_connection(std::shared_ptr<server_part> home, tcp_socket socket);
+  server_connection(std::shared_ptr<server_part> home, net::tcp_socket socket);
 
   void start();
   /// Looks at the deadline.
@@ -93,7 +93,7 @@ class server_connection
   void close_in(milliseconds from_now);
 
   std::shared_ptr<server_part> home_;
-  transport io_;
+  net::transport io_;
   request_reader reader_;
   std::string peer_;
   std::optional<response> denied_;  ///< what `on_header` said

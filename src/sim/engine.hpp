@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "http/client.hpp"
-#include "http/loop.hpp"
 #include "http/server.hpp"
+#include "net/loop.hpp"
 #include "sim/journal.hpp"
 #include "sim/simulator.hpp"
 #include "telegram/members.hpp"
@@ -125,7 +125,7 @@ struct simulator::impl {
   std::uint16_t port = 0;
 
   // Last, so that they go first: nothing runs into members that are gone.
-  http::loop loop{1};
+  net::loop loop{1};
   std::shared_ptr<http::client> webhook_client;
   std::unique_ptr<http::server> server;
 };

@@ -253,7 +253,7 @@ class telegram_double {
   std::map<std::int64_t, std::vector<std::string>> accepted_;
   std::vector<std::pair<std::int64_t, std::string>> updates_;
   std::vector<std::int64_t> offsets_;
-  http::loop loop_;
+  net::loop loop_;
   std::unique_ptr<http::server> server_;
 };
 
@@ -392,9 +392,9 @@ class rig {
   http::response last_;
   std::atomic<int> posted_{0};
   std::atomic<int> answered_{0};
-  http::loop loop_;
-  http::loop serving_;
-  http::loop posting_;
+  net::loop loop_;
+  net::loop serving_;
+  net::loop posting_;
   metrics::registry metrics_;
   std::unique_ptr<store::backend> store_;
   std::unique_ptr<http::client> client_;

@@ -46,7 +46,7 @@ struct desk {
 
   settings with = default_settings();
   fake_telegram telegram;
-  http::loop loop;
+  net::loop loop;
   std::unique_ptr<http::client> client;
   std::atomic<int> bad_tokens{0};
   std::vector<std::string> names;  ///< read them when `work` has ended

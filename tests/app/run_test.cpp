@@ -120,7 +120,7 @@ bool eventually(const std::function<bool()>& condition) {
 
 /// A port that was free a moment ago.
 std::uint16_t free_port() {
-  http::loop loop;
+  net::loop loop;
   auto server = http::server::listen(loop, {}, [](auto&&, auto) {});
   REQUIRE(server.has_value());
   return (*server)->port();
@@ -186,7 +186,7 @@ struct stage {
   }
   /// Status of a request; 0 without an answer.
   unsigned ask(std::uint16_t port, http::request what) {
-    http::loop loop;
+    net::loop loop;
     http::origin to;
     to.host = "127.0.0.1";
     to.port = port;

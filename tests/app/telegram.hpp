@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "http/loop.hpp"
 #include "http/server.hpp"
+#include "net/loop.hpp"
 #include "tests/support/catch.hpp"
 
 namespace troupe::app::test {
@@ -70,7 +70,7 @@ class fake_telegram {
   mutable std::mutex mutex_;
   std::map<std::string, std::pair<unsigned, std::string>> answers_;
   std::map<std::string, std::vector<std::string>> calls_;
-  http::loop loop_;
+  net::loop loop_;
   std::unique_ptr<http::server> server_;
 };
 

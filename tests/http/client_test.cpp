@@ -1,7 +1,7 @@
 #include <future>
 
-#include "tests/http/raw.hpp"
 #include "tests/http/support.hpp"
+#include "tests/net/raw.hpp"
 
 using namespace troupe;
 using namespace troupe::http;
@@ -50,7 +50,7 @@ std::uint16_t dead_port() {
 }  // namespace
 
 TEST_CASE("a refused connection was certainly not sent") {
-  loop on;
+  net::loop on;
   const auto port = dead_port();
   auto client = client_for(on, port);
   const auto f = failure_of(call(*client, secret_post()));
@@ -62,7 +62,7 @@ TEST_CASE("a refused connection was certainly not sent") {
 }
 
 TEST_CASE("a name that does not resolve was certainly not sent") {
-  loop on;
+  net::loop on;
   origin to;
   to.host = "no-such-host.invalid";
   auto client = client::make(on, to);
@@ -72,7 +72,7 @@ TEST_CASE("a name that does not resolve was certainly not sent") {
 }
 
 TEST_CASE("a name is resolved, and each of its addresses tried") {
-  loop on;
+  net::loop on;
   // "localhost" is often ::1 first, where this server does not listen.
   auto server = serve(on, echo);
   origin to;
@@ -89,7 +89,7 @@ TEST_CASE("a name is resolved, and each of its addresses tried") {
 
 TEST_CASE("a server that never answers is a timeout that may have been sent") {
   raw_server quiet{[](raw_socket& peer, int) { peer.rest(); }};
-  loop on;
+  net::loop on;
   auto client = client_for(on, quiet.port());
   const auto f = failure_of(call(*client, secret_post(), 150ms));
   CHECK(f.maybe_sent);
@@ -105,7 +105,7 @@ TEST_CASE("what was given up does not arrive later") {
     const auto came = peer.rest().size();
     seen.set_value({came, peer.ended()});
   }};
-  loop on;
+  net::loop on;
   auto client = client_for(on, stuck.port());
   const std::string large(32 << 20, 'x');
   const auto f = failure_of(call(*client, post("/", large), 300ms));
@@ -123,7 +123,7 @@ TEST_CASE("an answer that drips in for ever does not outlive its time") {
     while (peer.send("x"))
       std::this_thread::sleep_for(10ms);
   }};
-  loop on;
+  net::loop on;
   auto client = client_for(on, slow.port());
   const auto f = failure_of(call(*client, secret_post(), 200ms));
   CHECK(f.what.code == errc::timed_out);
@@ -137,7 +137,7 @@ TEST_CASE("a reset in the middle of an answer may have been carried out") {
     std::this_thread::sleep_for(20ms);
     peer.reset();
   }};
-  loop on;
+  net::loop on;
   auto client = client_for(on, rude.port());
   const auto f = failure_of(call(*client, secret_post()));
   CHECK(f.maybe_sent);
@@ -146,7 +146,7 @@ TEST_CASE("a reset in the middle of an answer may have been carried out") {
 }
 
 TEST_CASE("an answer over the limit is refused and its connection closed") {
-  loop on;
+  net::loop on;
   auto server = serve(on, [](request&& what, const responder& answer) {
     if (what.target == "/small")
       return answer(text("ok"));
@@ -175,7 +175,7 @@ TEST_CASE("a pooled connection that was closed meanwhile harms no call") {
     swallow(peer);
     peer.send(ok_answer(std::to_string(n)));
   }};
-  loop on;
+  net::loop on;
   auto client = client_for(on, closing.port());
   for (int i = 1; i <= 5; ++i) {
     const auto got = call(*client, secret_post());
@@ -194,7 +194,7 @@ TEST_CASE("a stale connection is tried again for GET, and once only") {
     peer.send(ok_answer(std::to_string(n)));
     peer.until("\r\n\r\n");
   }};
-  loop on;
+  net::loop on;
   auto client = client_for(on, stale.port());
   CHECK(call(*client, get("/"))->body == "1");
   CHECK(call(*client, get("/"))->body == "2");
@@ -209,7 +209,7 @@ TEST_CASE("a POST on a stale connection is never sent twice") {
     peer.send(ok_answer(std::to_string(n)));
     peer.until("\r\n\r\n");
   }};
-  loop on;
+  net::loop on;
   auto client = client_for(on, stale.port());
   CHECK(call(*client, secret_post())->body == "1");
   const auto f = failure_of(call(*client, secret_post()));
@@ -227,7 +227,7 @@ TEST_CASE("an early answer is taken although the body was not read") {
     peer.end_sending();
     peer.rest();
   }};
-  loop on;
+  net::loop on;
   auto client = client_for(on, early.port());
   const auto got = call(*client, post("/", std::string(32 << 20, 'x')));
   REQUIRE(got.has_value());
@@ -245,7 +245,7 @@ TEST_CASE("Connection: close is honoured") {
         std::to_string(n));
     peer.rest();
   }};
-  loop on;
+  net::loop on;
   auto client = client_for(on, once.port());
   CHECK(call(*client, secret_post())->body == "1");
   CHECK(call(*client, secret_post())->body == "2");
@@ -258,7 +258,7 @@ TEST_CASE("bytes after an answer are never taken for the next one") {
     peer.send(ok_answer(std::to_string(n)) + ok_answer("forged"));
     peer.rest();
   }};
-  loop on;
+  net::loop on;
   auto client = client_for(on, chatty.port());
   CHECK(call(*client, secret_post())->body == "1");
   CHECK(call(*client, secret_post())->body == "2");
@@ -270,7 +270,7 @@ TEST_CASE("a peer that speaks no HTTP is an unknown outcome") {
     peer.send("SSH-2.0-OpenSSH_9.2\r\n\r\n");
     peer.rest();
   }};
-  loop on;
+  net::loop on;
   auto client = client_for(on, ssh.port());
   const auto f = failure_of(call(*client, secret_post()));
   CHECK(f.maybe_sent);
@@ -278,7 +278,7 @@ TEST_CASE("a peer that speaks no HTTP is an unknown outcome") {
 }
 
 TEST_CASE("the pool opens no more connections than it may") {
-  loop there, here;
+  net::loop there, here;
   std::vector<responder> held;
   std::mutex mutex;
   auto server = serve(there, [&](request&&, responder answer) {
@@ -313,7 +313,7 @@ TEST_CASE("the pool opens no more connections than it may") {
 
 TEST_CASE("calls over the bound of waiting ones fail at once, unsent") {
   raw_server quiet{[](raw_socket& peer, int) { peer.rest(); }};
-  loop on;
+  net::loop on;
   client_options how;
   how.max_connections = 1;
   how.max_waiting = 5;
@@ -340,7 +340,7 @@ TEST_CASE("calls over the bound of waiting ones fail at once, unsent") {
 
 TEST_CASE("a call that gets no connection in time was not sent") {
   raw_server quiet{[](raw_socket& peer, int) { peer.rest(); }};
-  loop on;
+  net::loop on;
   client_options how;
   how.max_connections = 1;
   how.connect_timeout = 200ms;
@@ -353,7 +353,7 @@ TEST_CASE("a call that gets no connection in time was not sent") {
 }
 
 TEST_CASE("what finds no connection by its last moment is not sent late") {
-  loop there, here;
+  net::loop there, here;
   std::mutex mutex;
   std::vector<responder> held;
   std::vector<std::string> came;
@@ -390,7 +390,7 @@ TEST_CASE("what finds no connection by its last moment is not sent late") {
 
 TEST_CASE("a call past its last moment fails long before its patience ends") {
   raw_server quiet{[](raw_socket& peer, int) { peer.rest(); }};
-  loop on;
+  net::loop on;
   client_options how;
   how.max_connections = 1;
   how.connect_timeout = 1h;
@@ -410,7 +410,7 @@ TEST_CASE("a call past its last moment fails long before its patience ends") {
 }
 
 TEST_CASE("an idle connection is closed after its time") {
-  loop on;
+  net::loop on;
   auto server = serve(on, echo);
   client_options how;
   how.idle_timeout = 100ms;
@@ -424,7 +424,7 @@ TEST_CASE("an idle connection is closed after its time") {
 TEST_CASE(
     "close cancels what flies and what waits, and says which may be sent") {
   raw_server quiet{[](raw_socket& peer, int) { peer.rest(); }};
-  loop on;
+  net::loop on;
   client_options how;
   how.max_connections = 1;
   auto client = client_for(on, quiet.port(), how);
@@ -448,7 +448,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a callback may send again and may close its client") {
-  loop on;
+  net::loop on;
   auto server = serve(on, echo);
   auto client = client_for(on, server->port());
   std::atomic<int> done{0};
@@ -467,7 +467,7 @@ TEST_CASE("a callback may send again and may close its client") {
 }
 
 TEST_CASE("a request that can't be sent is the caller's error") {
-  loop on;
+  net::loop on;
   auto server = serve(on, echo);
   auto client = client_for(on, server->port());
   auto forged = secret_post();
@@ -485,7 +485,7 @@ TEST_CASE("a failure can be thrown, as every result") {
 }
 
 TEST_CASE("a server that comes back is called again") {
-  loop on;
+  net::loop on;
   auto server = serve(on, echo);
   server_options same;
   same.port = server->port();

@@ -5,7 +5,7 @@ using namespace troupe::http;
 using namespace troupe::http::testing;
 
 TEST_CASE("a request comes back with its method, target and body") {
-  loop on;
+  net::loop on;
   auto server = serve(on, echo);
   auto client = client_for(on, server->port());
   const auto got = call(*client, post("/a?b=c", "hello"));
@@ -16,7 +16,7 @@ TEST_CASE("a request comes back with its method, target and body") {
 }
 
 TEST_CASE("one connection carries one call after the other") {
-  loop on;
+  net::loop on;
   auto server = serve(on, echo);
   auto client = client_for(on, server->port());
   for (int i = 0; i < 100; ++i) {
@@ -32,7 +32,7 @@ TEST_CASE("one connection carries one call after the other") {
 }
 
 TEST_CASE("ten megabytes go there and back") {
-  loop there, here;
+  net::loop there, here;
   server_options how;
   how.max_body = 16 << 20;
   auto server = serve(there, echo, how);

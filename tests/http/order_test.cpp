@@ -1,7 +1,7 @@
 #include <optional>
 
-#include "tests/http/raw.hpp"
 #include "tests/http/support.hpp"
+#include "tests/net/raw.hpp"
 
 using namespace troupe;
 using namespace troupe::http;
@@ -17,8 +17,8 @@ std::string get_line(int n) {
 
 TEST_CASE("pipelined requests are answered in order, one at a time") {
   std::atomic<int> at_once{0}, most{0};
-  loop on;
-  loop other{2};
+  net::loop on;
+  net::loop other{2};
   auto server = serve(on, [&](request&& what, const responder& answer) {
     most = std::max<int>(most, ++at_once);
     const auto n = std::stoi(what.target.substr(1));
@@ -50,7 +50,7 @@ TEST_CASE("pipelined requests are answered in order, one at a time") {
 }
 
 TEST_CASE("a handler is never called from inside an answer") {
-  loop on;
+  net::loop on;
   std::optional<responder> held;
   bool inside = false;
   std::atomic<int> nested{0};
@@ -82,7 +82,7 @@ TEST_CASE("a handler is never called from inside an answer") {
 }
 
 TEST_CASE("a client and a server may be closed from each other's threads") {
-  loop on{4};
+  net::loop on{4};
   for (int round = 0; round < 20; ++round) {
     std::promise<void> closed;
     std::unique_ptr<client> a, b;
@@ -106,15 +106,15 @@ TEST_CASE("a client and a server may be closed from each other's threads") {
 }
 
 TEST_CASE("answers from other threads reach their own callers") {
-  loop on{2};
-  loop workers{4};
+  net::loop on{2};
+  net::loop workers{4};
   auto server = serve(on, [&](request&& what, const responder& answer) {
     workers.post([what = std::move(what), answer]() mutable {
       echo(std::move(what), answer);
       answer(text("a second answer does nothing"));
     });
   });
-  loop mine;
+  net::loop mine;
   auto client = client_for(mine, server->port());
   constexpr int calls = 2000;
   std::atomic<int> right{0}, wrong{0};
@@ -132,7 +132,7 @@ TEST_CASE("an answer may come long after its caller, server and loop") {
   std::vector<responder> kept;
   std::mutex mutex;
   {
-    loop on;
+    net::loop on;
     auto server = serve(on, [&](request&&, responder answer) {
       const std::lock_guard lock{mutex};
       kept.push_back(std::move(answer));
@@ -158,7 +158,7 @@ TEST_CASE("an answer may come long after its caller, server and loop") {
 }
 
 TEST_CASE("a stream arrives chunk by chunk and keeps the connection") {
-  loop on;
+  net::loop on;
   std::promise<responder> started;
   auto server = serve(on, [&](request&& what, const responder& answer) {
     if (what.target != "/0")
@@ -182,7 +182,7 @@ TEST_CASE("a stream arrives chunk by chunk and keeps the connection") {
 }
 
 TEST_CASE("a stream that nobody reads is refused more, never buffered on") {
-  loop on;
+  net::loop on;
   std::promise<responder> started;
   auto server = serve(on, [&](request&&, const responder& answer) {
     answer.start_stream(text(""));
@@ -204,7 +204,7 @@ TEST_CASE("a stream that nobody reads is refused more, never buffered on") {
 }
 
 TEST_CASE("a stream's sender learns that its reader is gone") {
-  loop on;
+  net::loop on;
   std::promise<responder> started;
   auto server = serve(on, [&](request&&, const responder& answer) {
     answer.start_stream(text(""));
@@ -219,7 +219,7 @@ TEST_CASE("a stream's sender learns that its reader is gone") {
 }
 
 TEST_CASE("a stream that was dropped without an end is not taken for whole") {
-  loop on;
+  net::loop on;
   auto server = serve(on, [](request&&, const responder& answer) {
     answer.start_stream(text("half"));
   });
@@ -231,7 +231,7 @@ TEST_CASE("a stream that was dropped without an end is not taken for whole") {
 }
 
 TEST_CASE("a stream to HTTP/1.0 ends with the connection") {
-  loop on;
+  net::loop on;
   auto server = serve(on, [](request&&, const responder& answer) {
     answer.start_stream(text("one "));
     answer.send_chunk("two");
@@ -243,7 +243,7 @@ TEST_CASE("a stream to HTTP/1.0 ends with the connection") {
 }
 
 TEST_CASE("draining answers what is in progress and closes the rest") {
-  loop on;
+  net::loop on;
   std::promise<responder> asked;
   auto server = serve(on, [&](request&& what, const responder& answer) {
     if (what.target == "/0")
@@ -284,7 +284,7 @@ TEST_CASE("draining answers what is in progress and closes the rest") {
 }
 
 TEST_CASE("no handler runs after close has returned") {
-  loop there{2}, here;
+  net::loop there{2}, here;
   for (int round = 0; round < 20; ++round) {
     std::atomic<bool> closed{false};
     std::atomic<int> after{0}, served{0};
@@ -312,7 +312,7 @@ TEST_CASE("no handler runs after close has returned") {
 }
 
 TEST_CASE("a server may be closed from its own handler") {
-  loop on{2};
+  net::loop on{2};
   std::unique_ptr<server> it;
   std::atomic<bool> closed{false};
   it = serve(on, [&](request&&, const responder& answer) {
@@ -327,7 +327,7 @@ TEST_CASE("a server may be closed from its own handler") {
 }
 
 TEST_CASE("a loop that is stopped first leaves its server closable") {
-  loop on{2};
+  net::loop on{2};
   auto server = serve(on, echo);
   auto client = client_for(on, server->port());
   CHECK(call(*client, get("/")).has_value());
@@ -340,67 +340,4 @@ TEST_CASE("a loop that is stopped first leaves its server closable") {
   CHECK(ended == 1);
   CHECK_FALSE(ran);
   server->close();
-}
-
-TEST_CASE("what is posted runs in order, what is delayed runs later") {
-  loop on;
-  std::vector<int> seen;
-  std::promise<void> done;
-  on.after(30ms, [&] {
-    seen.push_back(-1);
-    done.set_value();
-  });
-  for (int i = 0; i < 100; ++i)
-    on.post([&, i] { seen.push_back(i); });
-  REQUIRE(done.get_future().wait_for(patience) == std::future_status::ready);
-  REQUIRE(seen.size() == 101);
-  for (int i = 0; i < 100; ++i)
-    if (seen[static_cast<std::size_t>(i)] != i)
-      FAIL("out of order");
-  CHECK(seen.back() == -1);
-}
-
-TEST_CASE("delays end in the order of their ends, and never early") {
-  struct delay {
-    mono_time from, to;  ///< between which it is due
-    bool early;
-  };
-  loop on;
-  std::vector<delay> seen;
-  std::promise<void> done;
-  constexpr std::size_t all = 6;
-  // On the loop, where it is kept at once.
-  on.post([&] {
-    for (const auto ms : {200ms, 100ms, 300ms, 100ms, 0ms, 200ms}) {
-      const auto known = std::make_shared<delay>();
-      known->from = mono_now() + ms;
-      on.after(ms, [&, known] {
-        known->early = mono_now() < known->from;
-        seen.push_back(*known);
-        if (seen.size() == all)
-          done.set_value();
-      });
-      known->to = mono_now() + ms + 1ms;
-    }
-  });
-  REQUIRE(done.get_future().wait_for(patience) == std::future_status::ready);
-  for (std::size_t i = 0; i < all; ++i) {
-    CHECK_FALSE(seen[i].early);
-    for (std::size_t j = i + 1; j < all; ++j)
-      CHECK(seen[i].from <= seen[j].to);
-  }
-}
-
-TEST_CASE("a loop that ends drops what still waits, without running it") {
-  auto held = std::make_shared<int>(1);
-  std::atomic<bool> ran{false};
-  {
-    loop on;
-    on.after(1h, [&ran, held] { ran = true; });
-    std::promise<void> started;
-    on.post([&] { started.set_value(); });
-    started.get_future().get();
-  }
-  CHECK_FALSE(ran);
-  CHECK(held.use_count() == 1);
 }

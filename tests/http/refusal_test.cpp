@@ -1,5 +1,5 @@
-#include "tests/http/raw.hpp"
 #include "tests/http/support.hpp"
+#include "tests/net/raw.hpp"
 
 using namespace troupe;
 using namespace troupe::http;
@@ -28,7 +28,7 @@ TEST_CASE("on_header refuses before the body, and before 100-continue") {
   how.on_header = ask_for_key;
   how.body_timeout = 1h;
   std::atomic<int> handled{0};
-  loop on;
+  net::loop on;
   auto server = serve(
       on,
       [&](request&& what, const responder& answer) {
@@ -74,7 +74,7 @@ TEST_CASE("G11: what is not answered in time is 503, and a late answer lost") {
   how.answer_timeout = 50ms;
   std::mutex mutex;
   std::vector<responder> held;
-  loop on;
+  net::loop on;
   auto server = serve(
       on,
       [&](request&& what, const responder& answer) {
@@ -106,7 +106,7 @@ TEST_CASE("a full server lets the connection go that idles longest") {
   server_options how;
   how.on_reject = rejects.hook();
   how.max_connections = 2;
-  loop on;
+  net::loop on;
   auto server = serve(on, echo, how);
   auto one = raw_socket::connect_to(server->port());
   one.send(get_line);
@@ -130,7 +130,7 @@ TEST_CASE("a listener for strangers closes after 401, 403 and 404") {
   for (const bool closes : {false, true}) {
     server_options how;
     how.close_refused = closes;
-    loop on;
+    net::loop on;
     auto server = serve(
         on,
         [](request&& what, const responder& answer) {

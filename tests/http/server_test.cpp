@@ -1,5 +1,5 @@
-#include "tests/http/raw.hpp"
 #include "tests/http/support.hpp"
+#include "tests/net/raw.hpp"
 
 using namespace troupe;
 using namespace troupe::http;
@@ -16,7 +16,7 @@ std::string post_head(std::size_t length) {
 
 TEST_CASE("what is refused is answered, counted, and the connection closed") {
   reject_log rejects;
-  loop on;
+  net::loop on;
   server_options how;
   how.on_reject = rejects.hook();
   std::atomic<int> handled{0};
@@ -64,7 +64,7 @@ TEST_CASE("what is refused is answered, counted, and the connection closed") {
 }
 
 TEST_CASE("a sender of ten megabytes too many gets to read 413") {
-  loop on;
+  net::loop on;
   auto server = serve(on, echo);
   auto peer = raw_socket::connect_to(server->port());
   REQUIRE(peer.send(post_head(10 << 20)));
@@ -77,7 +77,7 @@ TEST_CASE("a sender of ten megabytes too many gets to read 413") {
 TEST_CASE("a chunked body over the limit is cut off") {
   server_options how;
   how.max_body = 100'000;
-  loop on;
+  net::loop on;
   auto server = serve(on, echo, how);
   auto peer = raw_socket::connect_to(server->port());
   peer.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -88,7 +88,7 @@ TEST_CASE("a chunked body over the limit is cut off") {
 }
 
 TEST_CASE("a chunk header without an end is refused") {
-  loop on;
+  net::loop on;
   auto server = serve(on, echo);
   auto peer = raw_socket::connect_to(server->port());
   peer.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
@@ -101,7 +101,7 @@ TEST_CASE("a header that comes byte by byte for too long is 408") {
   server_options how;
   how.header_timeout = 300ms;
   how.on_reject = rejects.hook();
-  loop on;
+  net::loop on;
   auto server = serve(on, echo, how);
   auto peer = raw_socket::connect_to(server->port());
   const std::string bytes = "GET / HTTP/1.1\r\nHost: a\r\nX: ";
@@ -120,7 +120,7 @@ TEST_CASE("the time for a header counts on a kept connection too") {
   server_options how;
   how.header_timeout = 300ms;
   how.idle_timeout = 1h;
-  loop on;
+  net::loop on;
   auto server = serve(on, echo, how);
   auto peer = raw_socket::connect_to(server->port());
   peer.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -132,7 +132,7 @@ TEST_CASE("the time for a header counts on a kept connection too") {
 TEST_CASE("a body that comes too slowly is 408") {
   server_options how;
   how.body_timeout = 300ms;
-  loop on;
+  net::loop on;
   auto server = serve(on, echo, how);
   auto peer = raw_socket::connect_to(server->port());
   peer.send(post_head(10) + "12345");
@@ -144,7 +144,7 @@ TEST_CASE("a peer that says nothing is dropped without a word") {
   server_options how;
   how.header_timeout = 200ms;
   how.on_reject = rejects.hook();
-  loop on;
+  net::loop on;
   auto server = serve(on, echo, how);
   auto peer = raw_socket::connect_to(server->port());
   CHECK(peer.rest().empty());
@@ -155,7 +155,7 @@ TEST_CASE("a peer that says nothing is dropped without a word") {
 TEST_CASE("a kept connection is dropped after its idle time") {
   server_options how;
   how.idle_timeout = 200ms;
-  loop on;
+  net::loop on;
   auto server = serve(on, echo, how);
   auto peer = raw_socket::connect_to(server->port());
   peer.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -168,7 +168,7 @@ TEST_CASE("a kept connection is dropped after its idle time") {
 TEST_CASE("a peer that doesn't read its answer is dropped") {
   server_options how;
   how.write_timeout = 300ms;
-  loop on;
+  net::loop on;
   auto server = serve(
       on,
       [](request&&, const responder& answer) {
@@ -187,7 +187,7 @@ TEST_CASE("connections over the cap are closed, and the cap is freed again") {
   server_options how;
   how.on_reject = rejects.hook();
   how.max_connections = 2;
-  loop on;
+  net::loop on;
   auto server = serve(on, echo, how);
   auto one = raw_socket::connect_to(server->port());
   auto two = raw_socket::connect_to(server->port());
@@ -213,7 +213,7 @@ TEST_CASE("connections over the cap are closed, and the cap is freed again") {
 }
 
 TEST_CASE("Expect: 100-continue gets its go-ahead, then the answer") {
-  loop on;
+  net::loop on;
   auto server = serve(on, echo);
   auto peer = raw_socket::connect_to(server->port());
   peer.send(
@@ -225,7 +225,7 @@ TEST_CASE("Expect: 100-continue gets its go-ahead, then the answer") {
 }
 
 TEST_CASE("HEAD gets the head of the answer alone") {
-  loop on;
+  net::loop on;
   auto server = serve(on, echo);
   auto peer = raw_socket::connect_to(server->port());
   peer.send(
@@ -237,7 +237,7 @@ TEST_CASE("HEAD gets the head of the answer alone") {
 }
 
 TEST_CASE("HTTP/1.0 closes unless it asks to be kept") {
-  loop on;
+  net::loop on;
   auto server = serve(on, echo);
   auto peer = raw_socket::connect_to(server->port());
   peer.send("GET /1 HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
@@ -250,7 +250,7 @@ TEST_CASE("HTTP/1.0 closes unless it asks to be kept") {
 }
 
 TEST_CASE("a peer that has ended its side still gets its answer") {
-  loop on;
+  net::loop on;
   auto server = serve(on, [&](request&& what, const responder& answer) {
     on.after(50ms, [what = std::move(what), answer]() mutable {
       echo(std::move(what), answer);
@@ -266,7 +266,7 @@ TEST_CASE("a peer that has ended its side still gets its answer") {
 
 TEST_CASE("a request that ends half-way changes nothing") {
   std::atomic<int> handled{0};
-  loop on;
+  net::loop on;
   auto server = serve(on, [&](request&&, const responder& answer) {
     ++handled;
     answer({});
@@ -286,7 +286,7 @@ TEST_CASE("a request that ends half-way changes nothing") {
 }
 
 TEST_CASE("an answer that can't be sent as it is becomes 500") {
-  loop on;
+  net::loop on;
   auto server = serve(on, [](request&&, const responder& answer) {
     auto forged = text("x");
     forged.headers.add("X", "y\r\nSet-Cookie: z");
@@ -300,7 +300,7 @@ TEST_CASE("an answer that can't be sent as it is becomes 500") {
 }
 
 TEST_CASE("a request nobody answers is 500, and so is one that throws") {
-  loop on;
+  net::loop on;
   auto server = serve(on, [](request&& what, const responder&) {
     if (what.target == "/throw")
       throw std::runtime_error{"on purpose"};
@@ -313,7 +313,7 @@ TEST_CASE("a request nobody answers is 500, and so is one that throws") {
 }
 
 TEST_CASE("the peer's address is known, also over IPv6") {
-  loop on;
+  net::loop on;
   server_options how;
   how.address = "[::1]";
   auto made = server::listen(on, how, [](request&& what, responder answer) {
@@ -331,7 +331,7 @@ TEST_CASE("the peer's address is known, also over IPv6") {
 }
 
 TEST_CASE("an address in use, or that is none, is an error") {
-  loop on;
+  net::loop on;
   auto first = serve(on, echo);
   server_options how;
   how.port = first->port();

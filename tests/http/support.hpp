@@ -13,27 +13,13 @@
 #include <vector>
 
 #include "http/client.hpp"
-#include "http/loop.hpp"
 #include "http/server.hpp"
-#include "tests/support/catch.hpp"
+#include "net/loop.hpp"
+#include "tests/net/support.hpp"
 
 namespace troupe::http::testing {
 
-using namespace std::chrono_literals;
-
-/// Generous: a wait ends early when its condition holds.
-constexpr auto patience = std::chrono::seconds{60};
-
-/// Waits until `holds`, for at most `patience`.
-inline bool eventually(const std::function<bool()>& holds) {
-  const auto end = std::chrono::steady_clock::now() + patience;
-  while (!holds()) {
-    if (std::chrono::steady_clock::now() > end)
-      return false;
-    std::this_thread::sleep_for(1ms);
-  }
-  return true;
-}
+using namespace net::testing;
 
 using outcome = boost::system::result<response, failure>;
 
@@ -69,7 +55,7 @@ inline response text(std::string body, unsigned status = 200) {
   return answer;
 }
 
-inline std::unique_ptr<server> serve(loop& on, handler take,
+inline std::unique_ptr<server> serve(net::loop& on, handler take,
                                      server_options how = {}) {
   auto made = server::listen(on, std::move(how), std::move(take));
   if (!made)
@@ -77,7 +63,7 @@ inline std::unique_ptr<server> serve(loop& on, handler take,
   return std::move(*made);
 }
 
-inline std::unique_ptr<client> client_for(loop& on, std::uint16_t port,
+inline std::unique_ptr<client> client_for(net::loop& on, std::uint16_t port,
                                           client_options how = {}) {
   origin to;
   to.host = "127.0.0.1";
@@ -91,6 +77,12 @@ inline std::unique_ptr<client> client_for(loop& on, std::uint16_t port,
 /// `METHOD target body`, back to the caller.
 inline void echo(request&& what, const responder& answer) {
   answer(text(what.method + " " + what.target + " " + what.body));
+}
+
+/// The bytes of a `200` with this body.
+inline std::string ok_answer(std::string_view body) {
+  return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) +
+         "\r\n\r\n" + std::string{body};
 }
 
 /// Statuses that were given to on_reject.

@@ -1,10 +1,10 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
-#include "http/tls.hpp"
-#include "tests/http/certificates.hpp"
-#include "tests/http/raw.hpp"
+#include "net/tls.hpp"
 #include "tests/http/support.hpp"
+#include "tests/net/certificates.hpp"
+#include "tests/net/raw.hpp"
 
 using namespace troupe;
 using namespace troupe::http;
@@ -48,7 +48,7 @@ class world {
   int saved_ = 0;
 };
 
-std::unique_ptr<client> tls_client(loop& on, std::uint16_t port,
+std::unique_ptr<client> tls_client(net::loop& on, std::uint16_t port,
                                    client_options how,
                                    std::string host = "localhost") {
   origin to;
@@ -64,7 +64,7 @@ std::unique_ptr<client> tls_client(loop& on, std::uint16_t port,
 /// Calls a server with these options. @returns why it failed, or "".
 std::string refusal(const server_options& how, const std::string& ca,
                     std::string host = "localhost") {
-  loop there, here;
+  net::loop there, here;
   std::atomic<int> handled{0};
   auto server = serve(
       there,
@@ -128,7 +128,7 @@ struct plain_tls {
 
 TEST_CASE("HTTPS goes there and back, on one kept connection") {
   world w;
-  loop there, here;
+  net::loop there, here;
   auto server = serve(there, echo, w.good());
   client_options how;
   how.ca_file = w.ca();
@@ -148,7 +148,7 @@ TEST_CASE("HTTPS goes there and back, on one kept connection") {
 
 TEST_CASE("ten megabytes go there and back over TLS") {
   world w;
-  loop there, here;
+  net::loop there, here;
   auto how = w.good();
   how.max_body = 16 << 20;
   auto server = serve(there, echo, how);
@@ -164,7 +164,7 @@ TEST_CASE("ten megabytes go there and back over TLS") {
 
 TEST_CASE("a refused request over TLS gets its status, and the cause") {
   world w;
-  loop there, here;
+  net::loop there, here;
   auto server = serve(there, echo, w.good());
   client_options how;
   how.ca_file = w.ca();
@@ -210,7 +210,7 @@ TEST_CASE("a certificate out of its time is refused") {
 
 TEST_CASE("verification can be turned off, for tests only") {
   world w;
-  loop on;
+  net::loop on;
   auto server = serve(on, echo, w.self_signed({.name = "x"}));
   client_options how;
   how.verify = false;
@@ -239,7 +239,7 @@ TEST_CASE("the server is told the name, but never an address") {
     names[n - 1].set_value(name);
     ERR_clear_error();
   }};
-  loop on;
+  net::loop on;
   client_options how;
   how.ca_file = w.ca();
   CHECK(call(*tls_client(on, tls.port(), how), get("/")).has_error());
@@ -251,7 +251,7 @@ TEST_CASE("the server is told the name, but never an address") {
 
 TEST_CASE("TLS below 1.2 is refused, 1.2 is not") {
   world w;
-  loop on;
+  net::loop on;
   std::atomic<int> rejected{0};
   auto how = w.good();
   how.on_reject = [&](unsigned status) { rejected += status == 0 ? 1 : 100; };
@@ -278,7 +278,7 @@ TEST_CASE("TLS 1.2 is the least, whatever the machine's policy allows") {
 
 TEST_CASE("plain HTTP to the TLS port is dropped and counted") {
   world w;
-  loop on;
+  net::loop on;
   std::atomic<int> rejected{0};
   auto how = w.good();
   how.on_reject = [&](unsigned) { ++rejected; };
@@ -292,7 +292,7 @@ TEST_CASE("plain HTTP to the TLS port is dropped and counted") {
 
 TEST_CASE("TLS to a plain port was certainly not sent") {
   world w;
-  loop on;
+  net::loop on;
   auto server = serve(on, echo);
   client_options how;
   how.ca_file = w.ca();
@@ -305,7 +305,7 @@ TEST_CASE("TLS to a plain port was certainly not sent") {
 
 TEST_CASE("a handshake that never ends is dropped, on either side") {
   world w;
-  loop on;
+  net::loop on;
   std::atomic<int> rejected{0};
   auto how = w.good();
   how.header_timeout = 200ms;
@@ -329,7 +329,7 @@ TEST_CASE("a handshake that never ends is dropped, on either side") {
 
 TEST_CASE("a request cut off inside a TLS record is never handed on") {
   world w;
-  loop on;
+  net::loop on;
   std::atomic<int> handled{0};
   auto server = serve(
       on,
@@ -382,7 +382,7 @@ TEST_CASE("an answer without a length that TLS did not end is not whole") {
     peer.end_sending();
     peer.rest();
   }};
-  loop on;
+  net::loop on;
   client_options how;
   how.ca_file = w.ca();
   auto client = tls_client(on, tls.port(), how);
@@ -396,7 +396,7 @@ TEST_CASE("an answer without a length that TLS did not end is not whole") {
 
 TEST_CASE("streams and draining work over TLS") {
   world w;
-  loop there, here;
+  net::loop there, here;
   auto server = serve(
       there,
       [](request&& what, const responder& answer) {
@@ -418,7 +418,7 @@ TEST_CASE("streams and draining work over TLS") {
 
 TEST_CASE("files that can't be used are named, at the start") {
   world w;
-  loop on;
+  net::loop on;
   auto how = w.good();
   const auto other = w.good();
   how.key_file = other.key_file;

@@ -78,7 +78,7 @@ class caller {
   }
 
  private:
-  http::loop loop_;
+  net::loop loop_;
   std::unique_ptr<http::client> client_;
 };
 
@@ -208,7 +208,7 @@ class toy_bot {
   std::set<std::int64_t> seen_;
   std::map<std::int64_t, chat> chats_;
   int total_ = 0;
-  http::loop loop_;
+  net::loop loop_;
   std::unique_ptr<http::server> server_;
   std::unique_ptr<http::client> client_;
 };

@@ -1,4 +1,4 @@
-#include "http/crypto.hpp"
+#include "net/crypto.hpp"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -11,7 +11,7 @@
 #include <cstdio>
 #include <memory>
 
-namespace troupe::http {
+namespace troupe::net {
 
 std::string hmac_sha256_hex(std::string_view key, std::string_view text) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> sum{};
@@ -48,4 +48,4 @@ result<bool> self_signed(const std::string& pem_file) {
   return X509_check_issued(first.get(), first.get()) == X509_V_OK;
 }
 
-}  // namespace troupe::http
+}  // namespace troupe::net

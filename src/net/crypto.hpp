@@ -7,7 +7,7 @@
 
 /// The few pieces of cryptography that others need, so that OpenSSL stays in
 /// this module. **Threads**: any.
-namespace troupe::http {
+namespace troupe::net {
 
 /// HMAC-SHA-256 of `text` under `key`, as 64 lower-case hex digits.
 std::string hmac_sha256_hex(std::string_view key, std::string_view text);
@@ -21,4 +21,4 @@ bool equal_constant_time(std::string_view a, std::string_view b) noexcept;
 /// **Errors**: `errc::bad_input` if the file has no certificate.
 result<bool> self_signed(const std::string& pem_file);
 
-}  // namespace troupe::http
+}  // namespace troupe::net

@@ -8,12 +8,12 @@
 #include <string_view>
 #include <utility>
 
-#include "http/lane.hpp"
+#include "net/lane.hpp"
 
-namespace troupe::http {
+namespace troupe::net {
 
 /// A TCP socket, with or without TLS on it. One branch per operation instead of
-/// one class per kind of stream. Included in two .cpp files only: it is heavy.
+/// one class per kind of stream. Heavy to compile: for private headers.
 class transport {
  public:
   explicit transport(tcp_socket socket) : socket_{std::move(socket)} {}
@@ -87,4 +87,4 @@ class transport {
   std::optional<asio::ssl::stream<tcp_socket&>> tls_;
 };
 
-}  // namespace troupe::http
+}  // namespace troupe::net

@@ -1,8 +1,11 @@
-#include "http/tls.hpp"
+#include "net/tls.hpp"
 
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
-namespace troupe::http {
+#include <boost/asio/ip/address.hpp>
+
+namespace troupe::net {
 
 namespace ssl = boost::asio::ssl;
 using boost::system::error_code;
@@ -56,4 +59,28 @@ result<ssl::context> make_client_tls(const std::string& ca_file, bool verify) {
   return made;
 }
 
-}  // namespace troupe::http
+result<> expect_peer(SSL* tls, const std::string& host) {
+  error_code not_address;
+  boost::asio::ip::make_address(host, not_address);
+  bool set = true;
+  if (not_address) {
+    // Names only: an address is no server name (RFC 6066, 3).
+    set = SSL_set_tlsext_host_name(tls, host.c_str()) == 1 &&
+          SSL_set1_host(tls, host.c_str()) == 1;
+  } else {
+    set = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(tls), host.c_str()) == 1;
+  }
+  if (!set)
+    return error{errc::unavailable, "the name can't be set"};
+  return {};
+}
+
+std::string handshake_failure(SSL* tls, const error_code& ec) {
+  const auto verdict = SSL_get_verify_result(tls);
+  const bool verified = (SSL_get_verify_mode(tls) & SSL_VERIFY_PEER) != 0;
+  return verdict == X509_V_OK || !verified
+             ? ec.message()
+             : X509_verify_cert_error_string(verdict);
+}
+
+}  // namespace troupe::net

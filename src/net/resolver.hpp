@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "http/lane.hpp"
+#include "net/lane.hpp"
 
-namespace troupe::http {
+namespace troupe::net {
 
 /// Looks a host up and calls `done` on the lane with its addresses, or with
 /// none and the reason. Not called if the lane ends before.
@@ -21,4 +21,4 @@ void resolve(
     std::shared_ptr<lane> on, const std::string& host, std::uint16_t port,
     std::function<void(std::vector<tcp::endpoint>, std::string why)> done);
 
-}  // namespace troupe::http
+}  // namespace troupe::net

@@ -1,10 +1,10 @@
-#include "http/crypto.hpp"
+#include "net/crypto.hpp"
 
-#include "tests/http/certificates.hpp"
+#include "tests/net/certificates.hpp"
 #include "tests/support/catch.hpp"
 
-using namespace troupe::http;
-using namespace troupe::http::testing;
+using namespace troupe::net;
+using namespace troupe::net::testing;
 
 TEST_CASE("HMAC-SHA-256 gives the digests of RFC 4231") {
   CHECK(hmac_sha256_hex(std::string(20, '\x0b'), "Hi There") ==

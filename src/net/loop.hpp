@@ -5,7 +5,7 @@
 
 #include "core/clock.hpp"
 
-namespace troupe::http {
+namespace troupe::net {
 
 /// An event loop with its own threads; servers and clients live on one.
 /// Each connection of a server, each client and everything posted belongs to
@@ -35,4 +35,4 @@ class loop {
   std::unique_ptr<impl> impl_;
 };
 
-}  // namespace troupe::http
+}  // namespace troupe::net

@@ -15,9 +15,9 @@
 #include <thread>
 #include <vector>
 
-#include "http/loop.hpp"
+#include "net/loop.hpp"
 
-namespace troupe::http {
+namespace troupe::net {
 
 namespace asio = boost::asio;
 using boost::system::error_code;
@@ -99,4 +99,4 @@ struct loop::impl {
   }
 };
 
-}  // namespace troupe::http
+}  // namespace troupe::net

@@ -1,4 +1,4 @@
-#include "http/resolver.hpp"
+#include "net/resolver.hpp"
 
 #include <netdb.h>
 #include <sys/socket.h>
@@ -10,7 +10,7 @@
 #include <thread>
 #include <utility>
 
-namespace troupe::http {
+namespace troupe::net {
 
 namespace {
 
@@ -61,4 +61,4 @@ void resolve(
   }
 }
 
-}  // namespace troupe::http
+}  // namespace troupe::net

@@ -19,9 +19,9 @@
 #include <thread>
 #include <utility>
 
-#include "tests/http/support.hpp"
+#include "tests/net/support.hpp"
 
-namespace troupe::http::testing {
+namespace troupe::net::testing {
 
 /// A blocking TCP socket for bytes that no decent client would send. Every
 /// operation is bounded by `patience`.
@@ -188,9 +188,4 @@ class raw_server {
   std::thread thread_;
 };
 
-inline std::string ok_answer(std::string_view body) {
-  return "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) +
-         "\r\n\r\n" + std::string{body};
-}
-
-}  // namespace troupe::http::testing
+}  // namespace troupe::net::testing

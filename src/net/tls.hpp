@@ -1,11 +1,14 @@
 #pragma once
 
+#include <openssl/types.h>
+
 #include <boost/asio/ssl/context.hpp>
+#include <boost/system/error_code.hpp>
 #include <string>
 
 #include "core/result.hpp"
 
-namespace troupe::http {
+namespace troupe::net {
 
 /// TLS 1.2 and later, with the certificate chain and key of PEM files.
 /// **Errors**: `errc::bad_input` naming the file that can't be used.
@@ -17,4 +20,13 @@ result<boost::asio::ssl::context> make_server_tls(const std::string& chain_file,
 result<boost::asio::ssl::context> make_client_tls(const std::string& ca_file,
                                                   bool verify);
 
-}  // namespace troupe::http
+/// Before a client's handshake: asks for the server `host`, a name or an IP
+/// address, and wants its certificate to be of it.
+/// **Errors**: `errc::unavailable` if OpenSSL does not take the name.
+result<> expect_peer(SSL* tls, const std::string& host);
+
+/// Why a client's handshake ended with `ec`: what is wrong with the server's
+/// certificate if it was that.
+std::string handshake_failure(SSL* tls, const boost::system::error_code& ec);
+
+}  // namespace troupe::net

@@ -13,7 +13,7 @@
 
 #include "tests/support/catch.hpp"
 
-namespace troupe::http::testing {
+namespace troupe::net::testing {
 
 /// A fresh directory, removed with everything in it.
 class scratch {
@@ -103,4 +103,4 @@ inline identity make_identity(const certificate_options& how,
   return made;
 }
 
-}  // namespace troupe::http::testing
+}  // namespace troupe::net::testing

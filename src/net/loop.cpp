@@ -1,4 +1,4 @@
-#include "http/loop.hpp"
+#include "net/loop.hpp"
 
 #include <pthread.h>
 
@@ -7,9 +7,9 @@
 #include <future>
 #include <utility>
 
-#include "http/lane.hpp"
+#include "net/lane.hpp"
 
-namespace troupe::http {
+namespace troupe::net {
 
 namespace {
 
@@ -24,7 +24,7 @@ lane::lane(const void* family)
       work_{asio::make_work_guard(*io_)} {
   thread_ = std::thread{[this] {
     current_lane = this;
-    pthread_setname_np(pthread_self(), "troupe-http");
+    pthread_setname_np(pthread_self(), "troupe-net");
     // What was just handed to other threads comes back for one wait together,
     // if they get a core first: a twentieth more updates per second.
     while (io_->run_one() > 0) {
@@ -180,4 +180,4 @@ void loop::stop() {
     each->stop();
 }
 
-}  // namespace troupe::http
+}  // namespace troupe::net
