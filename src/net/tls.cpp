@@ -27,26 +27,35 @@ error unusable(const char* what, const std::string& file,
           std::string{what} + " " + file + ": " + ec.message()};
 }
 
+result<> use_identity(ssl::context& to, const std::string& chain_file,
+                      const std::string& key_file) {
+  error_code ec;
+  to.use_certificate_chain_file(chain_file, ec);
+  if (ec)
+    return unusable("certificate file", chain_file, ec);
+  to.use_private_key_file(key_file, ssl::context::pem, ec);
+  if (ec)
+    return unusable("key file", key_file, ec);
+  if (SSL_CTX_check_private_key(to.native_handle()) != 1)
+    return error{errc::bad_input, "key file " + key_file +
+                                      " does not fit the certificate in " +
+                                      chain_file};
+  return {};
+}
+
 }  // namespace
 
 result<ssl::context> make_server_tls(const std::string& chain_file,
                                      const std::string& key_file) {
   auto made = make_context(ssl::context::tls_server);
-  error_code ec;
-  made.use_certificate_chain_file(chain_file, ec);
-  if (ec)
-    return unusable("certificate file", chain_file, ec);
-  made.use_private_key_file(key_file, ssl::context::pem, ec);
-  if (ec)
-    return unusable("key file", key_file, ec);
-  if (SSL_CTX_check_private_key(made.native_handle()) != 1)
-    return error{errc::bad_input, "key file " + key_file +
-                                      " does not fit the certificate in " +
-                                      chain_file};
+  if (const auto used = use_identity(made, chain_file, key_file); !used)
+    return used.error();
   return made;
 }
 
-result<ssl::context> make_client_tls(const std::string& ca_file, bool verify) {
+result<ssl::context> make_client_tls(const std::string& ca_file, bool verify,
+                                     const std::string& chain_file,
+                                     const std::string& key_file) {
   auto made = make_context(ssl::context::tls_client);
   error_code ec;
   if (ca_file.empty())
@@ -56,6 +65,15 @@ result<ssl::context> make_client_tls(const std::string& ca_file, bool verify) {
   if (ec)
     return unusable("CA file", ca_file, ec);
   made.set_verify_mode(verify ? ssl::verify_peer : ssl::verify_none, ec);
+  if (chain_file.empty() != key_file.empty())
+    return error{
+        errc::bad_input,
+        chain_file.empty()
+            ? "key file " + key_file + ": its certificate is missing"
+            : "certificate file " + chain_file + ": its key is missing"};
+  if (!chain_file.empty())
+    if (const auto used = use_identity(made, chain_file, key_file); !used)
+      return used.error();
   return made;
 }
 

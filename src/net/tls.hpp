@@ -15,10 +15,13 @@ namespace troupe::net {
 result<boost::asio::ssl::context> make_server_tls(const std::string& chain_file,
                                                   const std::string& key_file);
 
-/// TLS 1.2 and later that trusts the CAs of `ca_file`, or the system's.
-/// **Errors**: `errc::bad_input` for a file that can't be read.
-result<boost::asio::ssl::context> make_client_tls(const std::string& ca_file,
-                                                  bool verify);
+/// TLS 1.2 and later that trusts the CAs of `ca_file`, or the system's, and
+/// shows the certificate of PEM files, if there are any, to a server that asks.
+/// **Errors**: `errc::bad_input` naming the file that can't be used, or that
+/// lacks the other one.
+result<boost::asio::ssl::context> make_client_tls(
+    const std::string& ca_file, bool verify, const std::string& chain_file = "",
+    const std::string& key_file = "");
 
 /// Before a client's handshake: asks for the server `host`, a name or an IP
 /// address, and wants its certificate to be of it.

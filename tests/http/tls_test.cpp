@@ -1,7 +1,6 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
-#include "net/tls.hpp"
 #include "tests/http/support.hpp"
 #include "tests/net/certificates.hpp"
 #include "tests/net/raw.hpp"
@@ -12,40 +11,22 @@ using namespace troupe::http::testing;
 
 namespace {
 
-/// A root, an intermediate authority, and servers with its certificates.
-class world {
+/// The options of servers with certificates that one world vouches for.
+class world : public authorities {
  public:
-  world() {
-    root_ = make_identity({.name = "root", .authority = true});
-    root_.save(ca(), dir_ / "root.key");
-    middle_ = make_identity({.name = "middle", .authority = true}, &root_);
+  server_options with(const certificate_options& how) { return of(issue(how)); }
+  server_options lonely(const certificate_options& how) {
+    return of(self_signed(how));
   }
-  std::string ca() const { return dir_ / "root.pem"; }
-  const scratch& dir() const { return dir_; }
-
-  server_options with(const certificate_options& how) {
-    return saved(make_identity(how, &middle_), &middle_);
-  }
-  server_options self_signed(const certificate_options& how) {
-    return saved(make_identity(how), nullptr);
-  }
-  server_options good() {
-    return with({.name = "good", .alternatives = "DNS:localhost,IP:127.0.0.1"});
-  }
+  server_options good() { return of(authorities::good()); }
 
  private:
-  server_options saved(const identity& of, const identity* issuer) {
+  static server_options of(const files& saved) {
     server_options how;
-    const auto name = std::to_string(++saved_);
-    how.certificate_file = dir_ / (name + ".pem");
-    how.key_file = dir_ / (name + ".key");
-    of.save(how.certificate_file, how.key_file, issuer);
+    how.certificate_file = saved.chain;
+    how.key_file = saved.key;
     return how;
   }
-
-  scratch dir_;
-  identity root_, middle_;
-  int saved_ = 0;
 };
 
 std::unique_ptr<client> tls_client(net::loop& on, std::uint16_t port,
@@ -188,7 +169,7 @@ TEST_CASE("a certificate that nobody vouches for is refused") {
   world w;
   const certificate_options mine{.name = "localhost",
                                  .alternatives = "DNS:localhost"};
-  says(refusal(w.self_signed(mine), w.ca()), "self-signed certificate");
+  says(refusal(w.lonely(mine), w.ca()), "self-signed certificate");
   says(refusal(w.good(), ""), "issuer certificate");  // the system's CAs
 }
 
@@ -211,7 +192,7 @@ TEST_CASE("a certificate out of its time is refused") {
 TEST_CASE("verification can be turned off, for tests only") {
   world w;
   net::loop on;
-  auto server = serve(on, echo, w.self_signed({.name = "x"}));
+  auto server = serve(on, echo, w.lonely({.name = "x"}));
   client_options how;
   how.verify = false;
   auto client = tls_client(on, server->port(), how);
@@ -263,17 +244,6 @@ TEST_CASE("TLS below 1.2 is refused, 1.2 is not") {
   CHECK(eventually([&] { return rejected == 1; }));
   plain_tls fine{server->port(), TLS1_2_VERSION};
   CHECK(SSL_connect(fine.ssl.get()) == 1);
-}
-
-TEST_CASE("TLS 1.2 is the least, whatever the machine's policy allows") {
-  world w;
-  const auto files = w.good();
-  auto server = make_server_tls(files.certificate_file, files.key_file);
-  auto client = make_client_tls(w.ca(), true);
-  REQUIRE(server.has_value());
-  REQUIRE(client.has_value());
-  for (SSL_CTX* each : {server->native_handle(), client->native_handle()})
-    CHECK(SSL_CTX_get_min_proto_version(each) == TLS1_2_VERSION);
 }
 
 TEST_CASE("plain HTTP to the TLS port is dropped and counted") {

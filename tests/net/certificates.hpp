@@ -103,4 +103,44 @@ inline identity make_identity(const certificate_options& how,
   return made;
 }
 
+/// A root, an intermediate authority, and what they vouch for, in files.
+class authorities {
+ public:
+  struct files {
+    std::string chain, key;
+  };
+
+  authorities() {
+    root_ = make_identity({.name = "root", .authority = true});
+    root_.save(ca(), dir_ / "root.key");
+    middle_ = make_identity({.name = "middle", .authority = true}, &root_);
+  }
+  std::string ca() const { return dir_ / "root.pem"; }
+  const scratch& dir() const { return dir_; }
+
+  files issue(const certificate_options& how) {
+    return saved(make_identity(how, &middle_), &middle_);
+  }
+  files self_signed(const certificate_options& how) {
+    return saved(make_identity(how), nullptr);
+  }
+  /// What fits a server on loopback.
+  files good() {
+    return issue(
+        {.name = "good", .alternatives = "DNS:localhost,IP:127.0.0.1"});
+  }
+
+ private:
+  files saved(const identity& of, const identity* issuer) {
+    const auto name = std::to_string(++saved_);
+    const files made{dir_ / (name + ".pem"), dir_ / (name + ".key")};
+    of.save(made.chain, made.key, issuer);
+    return made;
+  }
+
+  scratch dir_;
+  identity root_, middle_;
+  int saved_ = 0;
+};
+
 }  // namespace troupe::net::testing
