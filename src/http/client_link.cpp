@@ -1,7 +1,5 @@
 #include "http/client_link.hpp"
 
-#include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "http/client_impl.hpp"
@@ -10,17 +8,10 @@
 
 namespace troupe::http {
 
-namespace {
-
-/// Time for one address while there are others: a lost SYN is sent again after
-/// one second.
-constexpr std::chrono::seconds one_address{2};
-
-}  // namespace
-
 client_link::client_link(std::shared_ptr<client::impl> home)
     : home_{std::move(home)},
       io_{net::tcp_socket{home_->on->io()}},
+      dialer_{io_.socket()},
       reader_{{.body = home_->how.max_body}},
       deadline_{mono_now() + home_->how.connect_timeout} {}
 
@@ -28,9 +19,10 @@ void client_link::connect(std::vector<net::tcp::endpoint> to) {
   if (phase_ != phase::resolving)
     return;
   phase_ = phase::connecting;
-  addresses_ = std::move(to);
-  last_error_ = asio::error::host_not_found;
-  try_next();
+  dialer_.start(std::move(to), deadline_,
+                [self = shared_from_this()](const error_code& ec) {
+                  self->on_connected(ec);
+                });
 }
 
 void client_link::fail_open(error why) {
@@ -41,36 +33,10 @@ void client_link::fail_open(error why) {
   home_->link_failed(*this, why);
 }
 
-void client_link::try_next() {
-  if (tried_ == addresses_.size())
-    return fail_open({errc::unavailable, "connecting to " + home_->where +
-                                             ": " + last_error_.message()});
-  // Each address gets its share of the time and not too much of it: one that
-  // swallows packets (often an IPv6 one) must not use up all.
-  const auto left = static_cast<int>(addresses_.size() - tried_);
-  const auto share = (deadline_ - mono_now()) / left;
-  address_deadline_ =
-      mono_now() +
-      (left > 1 ? std::min<mono_time::duration>(share, one_address) : share);
-  io_.close();
-  io_.socket().async_connect(
-      addresses_[tried_++],
-      [self = shared_from_this()](error_code ec) { self->on_connected(ec); });
-}
-
-void client_link::on_connected(error_code ec) {
-  if (phase_ != phase::connecting)
-    return;
-  if (!ec)
-    io_.socket().non_blocking(true, ec);
-  if (ec) {
-    if (ec == asio::error::operation_aborted)
-      ec = asio::error::timed_out;
-    last_error_ = ec;
-    return try_next();
-  }
-  address_deadline_ = mono_time::max();
-  io_.socket().set_option(net::tcp::no_delay{true}, ec);
+void client_link::on_connected(const error_code& ec) {
+  if (ec)
+    return fail_open({errc::unavailable,
+                      "connecting to " + home_->where + ": " + ec.message()});
   if (home_->tls)
     return secure();
   ready();
@@ -100,7 +66,7 @@ void client_link::ready() {
   phase_ = phase::idle;
   deadline_ = mono_now() + home_->how.idle_timeout;
   read();  // from now on, to see the peer close
-  home_->link_opened(*this, addresses_[tried_ - 1]);
+  home_->link_opened(*this, dialer_.at());
 }
 
 void client_link::run(std::unique_ptr<client_call> call) {
@@ -275,14 +241,8 @@ void client_link::give_up(error why, bool may_repeat) {
 }
 
 void client_link::sweep(mono_time at) {
-  if (phase_ == phase::connecting && at >= address_deadline_ &&
-      at < deadline_) {
-    address_deadline_ = mono_time::max();
-    io_.close();  // ends the attempt, whose handler goes on with the next
-    return;
-  }
   if (at < deadline_)
-    return;
+    return dialer_.sweep(at);
   switch (phase_) {
     case phase::resolving:
       return fail_open({errc::timed_out,
@@ -309,6 +269,7 @@ std::unique_ptr<client_call> client_link::shut(failure& why) {
   if (phase_ == phase::closed)
     return nullptr;
   phase_ = phase::closed;
+  dialer_.stop();
   why.maybe_sent = maybe_sent_;
   if (call_) {
     home_->in_flight.fetch_sub(1, std::memory_order_relaxed);

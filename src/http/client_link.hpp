@@ -10,6 +10,7 @@
 #include "http/client.hpp"
 #include "http/read_buffer.hpp"
 #include "http/reader.hpp"
+#include "net/dialer.hpp"
 #include "net/transport.hpp"
 
 namespace troupe::http {
@@ -49,8 +50,7 @@ class client_link : public std::enable_shared_from_this<client_link> {
  private:
   enum class phase { resolving, connecting, handshake, idle, busy, closed };
 
-  void try_next();
-  void on_connected(error_code ec);
+  void on_connected(const error_code& ec);
   void secure();
   void on_secure(error_code ec);
   void ready();
@@ -65,15 +65,12 @@ class client_link : public std::enable_shared_from_this<client_link> {
 
   std::shared_ptr<client::impl> home_;
   net::transport io_;
+  net::dialer dialer_;
   response_reader reader_;
   read_buffer buffer_;
 
   phase phase_ = phase::resolving;
   mono_time deadline_;
-  mono_time address_deadline_ = mono_time::max();
-  std::vector<net::tcp::endpoint> addresses_;
-  std::size_t tried_ = 0;
-  error_code last_error_;
 
   std::unique_ptr<client_call> call_;
   std::array<std::string, 2> out_;  ///< head, large body
