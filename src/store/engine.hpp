@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "store/gathering.hpp"
 #include "store/store.hpp"
 
 namespace troupe::store {
@@ -47,9 +48,14 @@ class engine {
       const std::vector<const arrival*>& sorted) = 0;
 
   virtual result<std::vector<lease>> claim(const std::vector<shard_id>& wanted,
-                                           const std::string& node) = 0;
-  virtual result<std::vector<lease>> renew(const std::vector<lease>& held) = 0;
+                                           const std::string& node,
+                                           milliseconds ttl) = 0;
+  virtual result<std::vector<lease>> renew(const std::vector<lease>& held,
+                                           milliseconds ttl) = 0;
   virtual result<> release(const std::vector<lease>& held) = 0;
+
+  /// The live nodes and named leases: no part of any group.
+  virtual gathering& nodes() = 0;
 
   virtual result<std::vector<entry>> backlog(shard_id shard, seq_no after,
                                              std::size_t limit) = 0;

@@ -30,6 +30,11 @@ void faulty::at_accept(std::uint64_t n, fault f) {
   accept_plan_[n] = f;
 }
 
+void faulty::fail_renewals(bool yes) {
+  std::lock_guard lock{mutex_};
+  renewals_fail_ = yes;
+}
+
 void faulty::heal() {
   std::lock_guard lock{mutex_};
   all_plan_.clear();
@@ -55,6 +60,15 @@ std::optional<fault> faulty::next(bool accept) {
   return f ? f : befalls(accept_plan_, accepts_);
 }
 
+// A read of nothing brings the answer onto the store's thread, in order.
+template <class T>
+void faulty::refuse(callback<T> done) {
+  inner_->load(
+      {}, [done = std::move(done)](result<std::vector<chat_record>> r) {
+        done(r ? error{errc::unavailable, "planned to fail"} : r.error());
+      });
+}
+
 // `go` passes the operation on, with the callback it is given.
 template <class T, class Go>
 void faulty::meet(callback<T> done, Go go, bool accept) {
@@ -62,13 +76,7 @@ void faulty::meet(callback<T> done, Go go, bool accept) {
   if (!f)
     return go(std::move(done));
   switch (f->happens) {
-    case fault::what::fail:
-      // A read of nothing brings the answer onto the store's thread, in order.
-      inner_->load(
-          {}, [done = std::move(done)](result<std::vector<chat_record>> r) {
-            done(r ? error{errc::unavailable, "planned to fail"} : r.error());
-          });
-      return;
+    case fault::what::fail: refuse(std::move(done)); return;
     case fault::what::delay:
       go(callback<T>{[done = std::move(done), wait = f->wait](result<T> r) {
         std::this_thread::sleep_for(wait);
@@ -104,6 +112,13 @@ void faulty::claim(std::vector<shard_id> wanted, std::string node,
 
 void faulty::renew(std::vector<lease> held, milliseconds ttl,
                    callback<std::vector<lease>> done) {
+  {
+    std::unique_lock lock{mutex_};
+    if (renewals_fail_) {
+      lock.unlock();
+      return refuse(std::move(done));
+    }
+  }
   meet(std::move(done), [&](callback<std::vector<lease>> d) {
     inner_->renew(std::move(held), ttl, std::move(d));
   });
@@ -112,6 +127,31 @@ void faulty::renew(std::vector<lease> held, milliseconds ttl,
 void faulty::release(std::vector<lease> held, callback<> done) {
   meet(std::move(done),
        [&](callback<> d) { inner_->release(std::move(held), std::move(d)); });
+}
+
+void faulty::heartbeat(node_info me, milliseconds ttl,
+                       callback<std::vector<node_info>> done) {
+  meet(std::move(done), [&](callback<std::vector<node_info>> d) {
+    inner_->heartbeat(std::move(me), ttl, std::move(d));
+  });
+}
+
+void faulty::leave(std::string name, callback<> done) {
+  meet(std::move(done),
+       [&](callback<> d) { inner_->leave(std::move(name), std::move(d)); });
+}
+
+void faulty::acquire(std::string name, std::string holder, milliseconds ttl,
+                     callback<std::optional<grant>> done) {
+  meet(std::move(done), [&](callback<std::optional<grant>> d) {
+    inner_->acquire(std::move(name), std::move(holder), ttl, std::move(d));
+  });
+}
+
+void faulty::relinquish(std::string name, std::string holder, callback<> done) {
+  meet(std::move(done), [&](callback<> d) {
+    inner_->relinquish(std::move(name), std::move(holder), std::move(d));
+  });
 }
 
 void faulty::backlog(shard_id shard, seq_no after, std::size_t limit,

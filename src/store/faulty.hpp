@@ -35,6 +35,9 @@ class faulty final : public backend {
   void at(std::uint64_t n, fault f);
   /// From the `n`-th accept on, whatever else goes on meanwhile.
   void at_accept(std::uint64_t n, fault f);
+  /// Every renewal of leases fails, done or not: the store has lost touch with
+  /// its nodes. Until told otherwise; `heal` changes nothing.
+  void fail_renewals(bool yes);
   /// Forgets the plan, not the counts.
   void heal();
   std::uint64_t operations() const;
@@ -49,6 +52,13 @@ class faulty final : public backend {
   void renew(std::vector<lease> held, milliseconds ttl,
              callback<std::vector<lease>> done) override;
   void release(std::vector<lease> held, callback<> done) override;
+  void heartbeat(node_info me, milliseconds ttl,
+                 callback<std::vector<node_info>> done) override;
+  void leave(std::string name, callback<> done) override;
+  void acquire(std::string name, std::string holder, milliseconds ttl,
+               callback<std::optional<grant>> done) override;
+  void relinquish(std::string name, std::string holder,
+                  callback<> done) override;
   void backlog(shard_id shard, seq_no after, std::size_t limit,
                callback<std::vector<entry>> done) override;
   void entries(shard_id shard, std::vector<seq_no> wanted,
@@ -82,6 +92,8 @@ class faulty final : public backend {
   using plan = std::map<std::uint64_t, fault>;
 
   std::optional<fault> next(bool accept);
+  template <class T>
+  void refuse(callback<T> done);
   template <class T, class Go>
   void meet(callback<T> done, Go go, bool accept = false);
 
@@ -89,6 +101,7 @@ class faulty final : public backend {
   mutable std::mutex mutex_;
   std::uint64_t operations_ = 0;
   std::uint64_t accepts_ = 0;
+  bool renewals_fail_ = false;
   plan all_plan_;
   plan accept_plan_;
 };

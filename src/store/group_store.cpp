@@ -19,8 +19,10 @@ constexpr unsigned most_groups = 8;
 
 class group_store final : public backend {
  public:
-  group_store(std::unique_ptr<engine> e, bool exclusive, group_limits limits)
+  group_store(std::shared_ptr<engine> e, bool exclusive, group_limits limits,
+              std::shared_ptr<std::mutex> shared)
       : engine_{std::move(e)},
+        shared_{std::move(shared)},
         shards_{engine_->shards()},
         exclusive_{exclusive},
         limits_{limits},
@@ -48,21 +50,54 @@ class group_store final : public backend {
           ok.error());
     push(std::make_unique<accept_job>(std::move(batch), std::move(done)), true);
   }
-  void claim(std::vector<shard_id> wanted, std::string node, milliseconds,
+  void claim(std::vector<shard_id> wanted, std::string node, milliseconds ttl,
              callback<std::vector<lease>> done) override {
     submit<std::vector<lease>>(true, std::move(done),
-                               [w = std::move(wanted), n = std::move(node)](
-                                   engine& e) { return e.claim(w, n); });
+                               [w = std::move(wanted), n = std::move(node),
+                                ttl](engine& e) { return e.claim(w, n, ttl); });
   }
-  void renew(std::vector<lease> held, milliseconds,
+  void renew(std::vector<lease> held, milliseconds ttl,
              callback<std::vector<lease>> done) override {
     submit<std::vector<lease>>(
         false, std::move(done),
-        [h = std::move(held)](engine& e) { return e.renew(h); });
+        [h = std::move(held), ttl](engine& e) { return e.renew(h, ttl); });
   }
   void release(std::vector<lease> held, callback<> done) override {
     submit<void>(true, std::move(done),
                  [h = std::move(held)](engine& e) { return e.release(h); });
+  }
+  void heartbeat(node_info me, milliseconds ttl,
+                 callback<std::vector<node_info>> done) override {
+    submit<std::vector<node_info>>(
+        false, std::move(done),
+        [m = std::move(me), ttl](engine& e) -> result<std::vector<node_info>> {
+          return e.nodes().heartbeat(m, ttl);
+        });
+  }
+  void leave(std::string name, callback<> done) override {
+    submit<void>(false, std::move(done),
+                 [n = std::move(name)](engine& e) -> result<> {
+                   e.nodes().leave(n);
+                   return {};
+                 });
+  }
+  void acquire(std::string name, std::string holder, milliseconds ttl,
+               callback<std::optional<grant>> done) override {
+    submit<std::optional<grant>>(
+        false, std::move(done),
+        [n = std::move(name), h = std::move(holder),
+         ttl](engine& e) -> result<std::optional<grant>> {
+          return e.nodes().acquire(n, h, ttl);
+        });
+  }
+  void relinquish(std::string name, std::string holder,
+                  callback<> done) override {
+    submit<void>(
+        false, std::move(done),
+        [n = std::move(name), h = std::move(holder)](engine& e) -> result<> {
+          e.nodes().relinquish(n, h);
+          return {};
+        });
   }
   void backlog(shard_id shard, seq_no after, std::size_t limit,
                callback<std::vector<entry>> done) override {
@@ -171,11 +206,16 @@ class group_store final : public backend {
   void refuse_loop();
   bool take(job_list& group);
   void run(job_list& group);
+  std::unique_lock<std::mutex> hold() {
+    return shared_ ? std::unique_lock{*shared_}
+                   : std::unique_lock<std::mutex>{};
+  }
   result<> attempt(const std::vector<job*>& jobs, job*& culprit);
   result<> operate(const std::vector<job*>& jobs, job*& culprit);
   void answer(job_list& group);
 
-  std::unique_ptr<engine> engine_;  // the writer's, once it runs
+  std::shared_ptr<engine> engine_;  // the writer's, once it runs
+  const std::shared_ptr<std::mutex> shared_;
   const std::uint16_t shards_;
   const bool exclusive_;
   const group_limits limits_;
@@ -262,6 +302,7 @@ void group_store::write_loop() {
       // page writes; with a free core it returns at once.
       std::this_thread::yield();
     }
+    const auto ours = hold();
     engine_->tidy();
   }
   engine_.reset();
@@ -302,6 +343,7 @@ void group_store::run(job_list& group) {
 }
 
 result<> group_store::attempt(const std::vector<job*>& jobs, job*& culprit) {
+  const auto ours = hold();
   bool writes = false;
   for (const auto* j : jobs)
     writes = writes || j->writes();
@@ -395,9 +437,11 @@ void group_store::close() {
 
 }  // namespace
 
-std::unique_ptr<backend> make_group_store(std::unique_ptr<engine> engine,
-                                          bool exclusive, group_limits limits) {
-  return std::make_unique<group_store>(std::move(engine), exclusive, limits);
+std::unique_ptr<backend> make_group_store(std::shared_ptr<engine> engine,
+                                          bool exclusive, group_limits limits,
+                                          std::shared_ptr<std::mutex> shared) {
+  return std::make_unique<group_store>(std::move(engine), exclusive, limits,
+                                       std::move(shared));
 }
 
 }  // namespace troupe::store

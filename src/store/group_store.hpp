@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <mutex>
 
 #include "store/engine.hpp"
 #include "store/store.hpp"
@@ -23,9 +24,11 @@ struct group_limits {
 /// A second thread answers what was refused (overload, closing), so that a
 /// stuck disk can't hold back a refusal.
 ///
-/// `close` runs what waits, then destroys the engine.
-std::unique_ptr<backend> make_group_store(std::unique_ptr<engine> engine,
-                                          bool exclusive,
-                                          group_limits limits = {});
+/// `close` runs what waits, then lets go of the engine.
+///
+/// @param shared held around each group, where several stores have one engine
+std::unique_ptr<backend> make_group_store(
+    std::shared_ptr<engine> engine, bool exclusive, group_limits limits = {},
+    std::shared_ptr<std::mutex> shared = nullptr);
 
 }  // namespace troupe::store

@@ -44,21 +44,22 @@ result<std::vector<receipt>> memory_engine::accept(
 }
 
 result<std::vector<lease>> memory_engine::claim(
-    const std::vector<shard_id>& wanted, const std::string& node) {
+    const std::vector<shard_id>& wanted, const std::string& node,
+    milliseconds ttl) {
   if (auto ok = check_shards(wanted, shards()); !ok)
     return ok.error();
   std::vector<lease> out;
   for (auto s : std::set<shard_id>{wanted.begin(), wanted.end()})
-    if (owners_.claim(s, node))
+    if (owners_.claim(s, node, time_.mono(), ttl))
       out.push_back({s, owners_.term(s), {of(s).tail}});
   return out;
 }
 
-result<std::vector<lease>> memory_engine::renew(
-    const std::vector<lease>& held) {
+result<std::vector<lease>> memory_engine::renew(const std::vector<lease>& held,
+                                                milliseconds ttl) {
   std::vector<lease> out;
   for (const auto& l : held)
-    if (owners_.holds(l))
+    if (owners_.renew(l, time_.mono(), ttl))
       out.push_back({l.shard, l.term, {of(l.shard).tail}});
   return out;
 }

@@ -19,8 +19,9 @@ namespace troupe::store {
 /// **Lifetime**: `time` outlives it.
 class memory_engine : public engine {
  public:
-  memory_engine(std::uint16_t shards, const clock& time)
-      : time_{time}, owners_{shards}, shards_(shards) {}
+  /// @param shared several nodes use it, so leases expire
+  memory_engine(std::uint16_t shards, const clock& time, bool shared = false)
+      : time_{time}, owners_{shards, shared}, nodes_{time}, shards_(shards) {}
 
   std::uint16_t shards() const noexcept override {
     return static_cast<std::uint16_t>(shards_.size());
@@ -34,9 +35,12 @@ class memory_engine : public engine {
   result<std::vector<receipt>> accept(
       const std::vector<const arrival*>& sorted) override;
   result<std::vector<lease>> claim(const std::vector<shard_id>& wanted,
-                                   const std::string& node) override;
-  result<std::vector<lease>> renew(const std::vector<lease>& held) override;
+                                   const std::string& node,
+                                   milliseconds ttl) override;
+  result<std::vector<lease>> renew(const std::vector<lease>& held,
+                                   milliseconds ttl) override;
   result<> release(const std::vector<lease>& held) override;
+  gathering& nodes() override { return nodes_; }
   result<std::vector<entry>> backlog(shard_id shard, seq_no after,
                                      std::size_t limit) override;
   result<std::vector<entry>> entries(
@@ -106,6 +110,7 @@ class memory_engine : public engine {
 
   const clock& time_;
   owners owners_;
+  gathering nodes_;
   std::vector<shard_data> shards_;
   std::unordered_map<std::int64_t, seen_block> seen_;
   std::unordered_map<chat_key, stored_chat> chats_;

@@ -1,5 +1,7 @@
 #include <filesystem>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string_view>
 #include <system_error>
 
@@ -14,6 +16,32 @@ namespace troupe::store {
 namespace {
 
 constexpr std::string_view sqlite_scheme = "sqlite:";
+constexpr std::string_view memory_scheme = "memory:";
+
+/// What several nodes of one process share.
+struct common_memory {
+  common_memory(std::uint16_t shards, const clock& time)
+      : engine{shards, time, true} {}
+  memory_engine engine;
+  std::mutex one_at_a_time;
+};
+
+result<std::unique_ptr<backend>> open_common(const std::string& name,
+                                             const options& how) {
+  static std::mutex lock;
+  static std::map<std::string, std::weak_ptr<common_memory>> known;
+  const std::lock_guard guard{lock};
+  auto& slot = known[name];
+  auto all = slot.lock();
+  if (!all)
+    slot = all = std::make_shared<common_memory>(how.shards, *how.time);
+  if (all->engine.shards() != how.shards)
+    return error{errc::incompatible,
+                 "memory:" + name + " has another number of shards"};
+  std::shared_ptr<engine> mine{all, &all->engine};
+  std::shared_ptr<std::mutex> turn{all, &all->one_at_a_time};
+  return make_group_store(std::move(mine), false, {}, std::move(turn));
+}
 
 result<std::unique_ptr<backend>> open_embedded(const std::string& path,
                                                const options& how) {
@@ -39,6 +67,8 @@ result<std::unique_ptr<backend>> open(const options& how) {
   if (url == "memory:")
     return make_group_store(
         std::make_unique<memory_engine>(how.shards, *how.time), true);
+  if (url.starts_with(memory_scheme))
+    return open_common(std::string{url.substr(memory_scheme.size())}, how);
   if (url.starts_with(sqlite_scheme))
     return open_embedded(std::string{url.substr(sqlite_scheme.size())}, how);
   // Only the scheme is repeated: the rest may hold a password.

@@ -33,6 +33,7 @@ sqlite_engine::sqlite_engine(sqlite_db db, std::uint16_t shards,
       tails_(shards),
       counts_(counts),
       owners_{shards},
+      nodes_{time},
       next_due_(shards) {
   // A hook of ours also turns automatic checkpoints off: they would run inside
   // the commit, before anybody is answered.
@@ -190,14 +191,15 @@ void sqlite_engine::flush() {
 // -- ownership ----------------------------------------------------------------
 
 result<std::vector<lease>> sqlite_engine::claim(
-    const std::vector<shard_id>& wanted, const std::string& node) {
+    const std::vector<shard_id>& wanted, const std::string& node,
+    milliseconds ttl) {
   if (auto ok = check_shards(wanted, shards_); !ok)
     return ok.error();
   if (!owners_before_)
     owners_before_ = owners_;
   std::vector<lease> out;
   for (const auto s : std::set<shard_id>{wanted.begin(), wanted.end()}) {
-    if (!owners_.claim(s, node))
+    if (!owners_.claim(s, node, time_.mono(), ttl))
       continue;
     sql_.put_term.run(std::int64_t{s.value},
                       std::int64_t{owners_.term(s).value});
@@ -206,8 +208,8 @@ result<std::vector<lease>> sqlite_engine::claim(
   return finish(std::move(out));
 }
 
-result<std::vector<lease>> sqlite_engine::renew(
-    const std::vector<lease>& held) {
+result<std::vector<lease>> sqlite_engine::renew(const std::vector<lease>& held,
+                                                milliseconds) {
   if (auto ok = restore(); !ok)
     return ok.error();
   std::vector<lease> out;

@@ -40,9 +40,12 @@ class sqlite_engine final : public engine {
   result<std::vector<receipt>> accept(
       const std::vector<const arrival*>& sorted) override;
   result<std::vector<lease>> claim(const std::vector<shard_id>& wanted,
-                                   const std::string& node) override;
-  result<std::vector<lease>> renew(const std::vector<lease>& held) override;
+                                   const std::string& node,
+                                   milliseconds ttl) override;
+  result<std::vector<lease>> renew(const std::vector<lease>& held,
+                                   milliseconds ttl) override;
   result<> release(const std::vector<lease>& held) override;
+  gathering& nodes() override { return nodes_; }
   result<std::vector<entry>> backlog(shard_id shard, seq_no after,
                                      std::size_t limit) override;
   result<std::vector<entry>> entries(
@@ -138,6 +141,7 @@ class sqlite_engine final : public engine {
   std::vector<std::uint64_t> counts_;
   bool dirty_counts_ = false;
   owners owners_;
+  gathering nodes_;
   std::optional<owners> owners_before_;  // of a group that changes them
   std::unordered_map<std::int64_t, kept_block> seen_;
   std::uint64_t group_ = 0;

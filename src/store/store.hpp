@@ -282,6 +282,21 @@ struct figures {
   std::uint64_t free_bytes = 0;  ///< of those, reusable
 };
 
+// -- nodes --------------------------------------------------------------------
+
+/// A node that is alive, as it says of itself.
+struct node_info {
+  std::string name;     ///< one per running process, never used twice
+  std::string address;  ///< where other nodes reach it; empty: nowhere
+  std::string details;  ///< JSON, for people and for the handshake
+};
+
+/// Proof of holding a named lease.
+struct grant {
+  /// Fencing token: grows with every new holder of that name.
+  std::uint64_t token = 0;
+};
+
 // -- the contract -------------------------------------------------------------
 
 class backend {
@@ -292,7 +307,7 @@ class backend {
   virtual std::uint16_t shards() const noexcept = 0;
 
   /// True if no other process can hold leases while this one is open: leases
-  /// then never expire.
+  /// of shards then never expire.
   virtual bool exclusive() const noexcept = 0;
 
   /// Appends each arrival to its shard's journal with the next sequence,
@@ -305,17 +320,37 @@ class backend {
                       callback<std::vector<receipt>> done) = 0;
 
   /// Takes the shards that nobody else holds, for `ttl`; the answer lists
-  /// those taken, each with its new epoch.
+  /// those taken, each with its new epoch. Who held one before and let it
+  /// expire is fenced from here on.
   /// **Repeat**: claims again, with a higher epoch.
   virtual void claim(std::vector<shard_id> wanted, std::string node,
                      milliseconds ttl, callback<std::vector<lease>> done) = 0;
 
-  /// Prolongs leases; the answer lists those still held, with fresh tails.
+  /// Prolongs leases; the answer lists those still held, with fresh tails. One
+  /// that expired and that nobody took meanwhile is held again.
   virtual void renew(std::vector<lease> held, milliseconds ttl,
                      callback<std::vector<lease>> done) = 0;
 
   /// Gives leases up. What is not held any more is skipped.
   virtual void release(std::vector<lease> held, callback<> done) = 0;
+
+  /// Says that `me` is alive for `ttl`; the answer lists all nodes that are, by
+  /// name, `me` included.
+  virtual void heartbeat(node_info me, milliseconds ttl,
+                         callback<std::vector<node_info>> done) = 0;
+
+  /// The node of that name is not alive any more. An unknown one is skipped.
+  virtual void leave(std::string name, callback<> done) = 0;
+
+  /// Takes a lease on a name that nobody else holds, or prolongs one that
+  /// `holder` has (with the token it had). Nothing if another holds it.
+  /// **Repeat**: prolongs.
+  virtual void acquire(std::string name, std::string holder, milliseconds ttl,
+                       callback<std::optional<grant>> done) = 0;
+
+  /// Gives a named lease up. What `holder` does not hold is skipped.
+  virtual void relinquish(std::string name, std::string holder,
+                          callback<> done) = 0;
 
   /// Journal entries of a shard with a sequence above `after`, ascending, at
   /// most `limit`.
@@ -402,7 +437,9 @@ class backend {
 
 /// How to open a store.
 struct options {
-  std::string url = "sqlite:./troupe.db";  ///< or `memory:`
+  /// Or `memory:`; or `memory:NAME`, which all in this process that open it by
+  /// that name share, each as a node of its own, until the last one closes it.
+  std::string url = "sqlite:./troupe.db";
   std::uint16_t shards = 128;  ///< used at creation; must fit what is there
   const clock* time = &system_clock();
   bool synchronous_full = true;  ///< sqlite: fsync at every group commit

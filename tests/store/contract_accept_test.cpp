@@ -157,7 +157,7 @@ TEST_CASE("a sequence is never used twice, also after a restart",
 TEST_CASE("an epoch grows with every claim, also after a restart (G6)",
           "[contract]") {
   TROUPE_EACH_STORE();
-  CHECK(s->exclusive());
+  CHECK(s->exclusive() == fixture.exclusive());
   CHECK(s->shards() == shard_count);
   const auto first = s.claim_one({3});
   const auto second = s.claim_one({3});

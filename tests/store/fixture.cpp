@@ -18,7 +18,8 @@ temporary_directory::~temporary_directory() {
 }
 
 std::vector<std::string> all_kinds() {
-  return {"memory", "sqlite", "faulty memory", "faulty sqlite"};
+  return {"memory", "sqlite", "shared memory", "faulty memory",
+          "faulty sqlite"};
 }
 
 store_fixture::store_fixture(std::string kind)
@@ -28,7 +29,9 @@ std::unique_ptr<backend> store_fixture::make() {
   options how;
   how.shards = shard_count;
   how.time = &time;
-  how.url = durable() ? "sqlite:" + dir_.file("store.db") : "memory:";
+  how.url = durable()     ? "sqlite:" + dir_.file("store.db")
+            : exclusive() ? "memory:"
+                          : "memory:" + dir_.file("shared");
   auto opened = open(how);
   if (!opened)
     FAIL(to_string(opened.error()));

@@ -47,6 +47,9 @@ result<T> answer_of(Call call) {
   return future.get();
 }
 
+/// How long leases last here.
+constexpr milliseconds lease_time{2'000};
+
 /// A store with every call made synchronous; `must_` forms want success.
 class sync_store {
  public:
@@ -62,12 +65,31 @@ class sync_store {
   result<std::vector<lease>> claim(std::vector<shard_id> s,
                                    std::string node = "node") {
     return answer_of<std::vector<lease>>([&](auto d) {
-      store_->claim(std::move(s), std::move(node), milliseconds{2000}, d);
+      store_->claim(std::move(s), std::move(node), lease_time, d);
+    });
+  }
+  result<std::vector<node_info>> heartbeat(node_info me,
+                                           milliseconds ttl = lease_time) {
+    return answer_of<std::vector<node_info>>(
+        [&](auto d) { store_->heartbeat(std::move(me), ttl, d); });
+  }
+  result<> leave(std::string name) {
+    return answer_of<void>([&](auto d) { store_->leave(std::move(name), d); });
+  }
+  result<std::optional<grant>> acquire(std::string name, std::string holder,
+                                       milliseconds ttl = lease_time) {
+    return answer_of<std::optional<grant>>([&](auto d) {
+      store_->acquire(std::move(name), std::move(holder), ttl, d);
+    });
+  }
+  result<> relinquish(std::string name, std::string holder) {
+    return answer_of<void>([&](auto d) {
+      store_->relinquish(std::move(name), std::move(holder), d);
     });
   }
   result<std::vector<lease>> renew(std::vector<lease> l) {
     return answer_of<std::vector<lease>>(
-        [&](auto d) { store_->renew(std::move(l), milliseconds{2000}, d); });
+        [&](auto d) { store_->renew(std::move(l), lease_time, d); });
   }
   result<> release(std::vector<lease> l) {
     return answer_of<void>([&](auto d) { store_->release(std::move(l), d); });
@@ -174,6 +196,10 @@ class store_fixture {
   sync_store* operator->() { return store_.get(); }
 
   bool durable() const { return kind_.find("sqlite") != std::string::npos; }
+  /// True if it says that nobody else can hold its leases.
+  bool exclusive() const { return kind_.find("shared") == std::string::npos; }
+  /// Lets so much time pass for leases.
+  void pass(milliseconds by) { time.advance(by); }
   /// Closes and opens again; does nothing to a store that forgets.
   void reopen();
 
