@@ -65,6 +65,13 @@ struct chat_actor::attempt {
 void chat_actor::send_commit(services& shared, const ownership& owned,
                              caf::actor chat, attempt& job) {
   job.commits += 1;
+  if (!owned.safe(shared.how.time->mono())) {
+    // The store would know; but another may own the shard by now, and what it
+    // reads must not change under it.
+    shared.count.held_back.add();
+    caf::anon_send(chat, chat_event{commit_ended{job.number, lapsed()}});
+    return;
+  }
   shared.store.commit(
       owned.held, {job.commit},
       [chat = std::move(chat), number = job.number](auto answer) {
@@ -112,6 +119,12 @@ void chat_actor::on(timer_work& m) {
   x.what.key = key_;
   x.fired = std::make_unique<store::timer>(std::move(m.what));
   push(std::move(x));
+}
+
+/// What came before it is counted now, and what would come after it does not
+/// come. A turn under way ends in nothing: its commit is refused.
+void chat_actor::on(chat_over&) {
+  quit();
 }
 
 void chat_actor::push(item x) {
@@ -165,19 +178,21 @@ void chat_actor::on(turn_again&) {
     begin_turn();
 }
 
-/// True unless the node stops. Counted before the look: a drain sees the
-/// turn, or the turn sees the drain.
+/// True unless the node stops, or the shard goes to another. Counted before the
+/// look: a drain sees the turn, or the turn sees the drain.
 bool chat_actor::may_begin() {
   count_turning(true);
-  if (shared_->stopping)
+  if (shared_->stopping || owned_->ending)
     count_turning(false);
   return turning_;
 }
 
 /// A turn that waits for its next try holds up no drain.
 void chat_actor::count_turning(bool yes) {
-  if (yes != turning_)
+  if (yes != turning_) {
     shared_->turning += yes ? 1 : -1;
+    owned_->busy += yes ? 1 : -1;
+  }
   turning_ = yes;
 }
 
@@ -314,18 +329,17 @@ void chat_actor::applied(const store::turn_receipt& receipt) {
                        : 0;
   if (!turn.calls.empty()) {
     shared_->outbox += std::int64_t(turn.calls.size());
-    std::vector<std::pair<std::uint16_t, committed_calls>> by_shard;
-    auto shards = static_cast<std::uint16_t>(shared_->shards.size());
+    std::vector<std::pair<const caf::actor*, committed_calls>> by_sender;
     for (auto& c : turn.calls) {
-      auto to = shard_of(c.to, shards).value;
-      auto it = std::find_if(by_shard.begin(), by_shard.end(),
+      auto to = &shared_->sender_for(key_, c.to);
+      auto it = std::find_if(by_sender.begin(), by_sender.end(),
                              [&](auto& x) { return x.first == to; });
-      if (it == by_shard.end())
-        it = by_shard.insert(it, {to, {}});
+      if (it == by_sender.end())
+        it = by_sender.insert(it, {to, {}});
       it->second.calls.push_back(std::move(c));
     }
-    for (auto& [to, batch] : by_shard)
-      caf::anon_send(shared_->shards[to], std::move(batch));
+    for (auto& [to, batch] : by_sender)
+      caf::anon_send(*to, std::move(batch));
   }
   for (auto& e : receipt.appended)
     hint(*shared_, shared_->shard_for(e.key), {e});

@@ -44,6 +44,7 @@ class chat_actor : public actor_base {
   void on(turn_ended& m);
   void on(commit_ended& m);
   void on(turn_again& m);
+  void on(chat_over& m);
 
   void push(item x);
   void next();

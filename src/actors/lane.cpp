@@ -94,7 +94,7 @@ void lane::collapse(const item& newer, actions& out) {
 
 void lane::advance(moment now, actions& out) {
   window_at_.reset();
-  if (stopped_ || queue_.empty())
+  if ((stopped_ && !marked_) || queue_.empty())
     return;
   if (step_ != step::idle && step_ != step::permitted)
     return;
@@ -230,7 +230,9 @@ void lane::marked(call_id which, moment now, actions& out) {
     return;
   queue_.front().call.attempted = true;
   step_ = step::idle;
+  marked_ = true;
   advance(now, out);
+  marked_ = false;
 }
 
 void lane::fetched(std::vector<store::call> found, moment now, actions& out) {

@@ -112,6 +112,7 @@ class lane {
               actions& out);
   void answered(call_id which, chat_key from, attempt_end end, moment now,
                 actions& out);
+  /// Also when stopped meanwhile: what is marked as attempted leaves.
   void marked(call_id which, moment now, actions& out);
   /// @param found what is still in the outbox of the calls asked for
   void fetched(std::vector<store::call> found, moment now, actions& out);
@@ -212,6 +213,7 @@ class lane {
   mono_time frozen_{};      ///< everything's
   std::optional<mono_time> window_at_;
   bool stopped_ = false;
+  bool marked_ = false;  ///< the head, just now
 };
 
 /// The journal event of a labelled call (its JSON is documented at

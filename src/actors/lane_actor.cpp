@@ -33,11 +33,13 @@ lane::options lane_options(const node_options& how, chat_key to) {
 }
 
 lane_actor::lane_actor(caf::actor_config& config,
-                       std::shared_ptr<services> shared, chat_key to,
+                       std::shared_ptr<services> shared,
+                       std::shared_ptr<ownership> owned, chat_key to,
                        std::shared_ptr<slot_state> state,
                        std::vector<store::spending> spent)
     : actor_base{config},
       shared_{std::move(shared)},
+      owned_{std::move(owned)},
       to_{to},
       state_{std::move(state)},
       machine_{lane_options(shared_->how, to)} {
@@ -45,23 +47,37 @@ lane_actor::lane_actor(caf::actor_config& config,
   auto now = shared_->now();
   for (auto& s : spent)
     machine_.spend(now.mono - (now.wall - s.at), s.messages);
-  // What was under way when an earlier process died may have arrived up to
-  // the moment this one started (G7: the last window counts as spent).
-  if (!to.is_group() && now.mono - shared_->started < milliseconds{1'000})
-    machine_.spend(shared_->started,
+  // What was under way when an earlier owner died may have arrived up to the
+  // moment the shard was ours (G7: the last window counts as spent).
+  if (!to.is_group() && now.mono - owned_->since < milliseconds{1'000})
+    machine_.spend(owned_->since,
                    std::max(1u, shared_->how.limits.chat_per_second));
 }
 
 lane_actor::~lane_actor() {
   shared_->lanes -= 1;
   shared_->outbox -= std::int64_t(machine_.waiting());
-  shared_->flying -= std::int64_t(machine_.in_flight());
+  count_flying(-std::int64_t(machine_.in_flight()));
+  count_told(-told_);
+}
+
+void lane_actor::count_flying(std::int64_t n) {
+  shared_->flying += n;
+  owned_->busy += n;
+}
+
+/// A drain waits for what is decided when they come.
+void lane_actor::count_told(std::int64_t n) {
+  told_ += n;
+  shared_->deciding += n;
+  owned_->busy += n;
 }
 
 caf::behavior lane_actor::make_behavior() {
   auto with = [this](auto event) {
     // Before the look at `stopping`: a drain sees this, or we see the drain.
     services::counted now_deciding{shared_->deciding};
+    services::counted for_the_shard{owned_->busy};
     lane::actions todo;
     look_around();
     event(shared_->now(), todo);
@@ -69,12 +85,11 @@ caf::behavior lane_actor::make_behavior() {
   };
   return {
       [this, with](lane_call& m) {
-        // Of an earlier process: the first of them may have been under way
-        // when it died, and have arrived (G7).
-        if (to_.is_group() && !inherited_ &&
-            m.what.at < shared_->started_wall) {
+        // Of an earlier owner: the first of them may have been under way when
+        // it died, and have arrived (G7).
+        if (to_.is_group() && !inherited_ && m.inherited) {
           inherited_ = true;
-          machine_.spend(shared_->started, 1);
+          machine_.spend(owned_->since, 1);
         }
         with([&](moment now, lane::actions& out) {
           machine_.push(std::move(m.what), now, out);
@@ -88,8 +103,12 @@ caf::behavior lane_actor::make_behavior() {
       [this](lane_answer& m) { on_answer(m); },
       [this, with](const lane_marked& m) {
         with([&](moment now, lane::actions& out) {
-          machine_.marked(m.id, now, out);
+          if (m.lost)
+            machine_.failed(now, out);
+          else
+            machine_.marked(m.id, now, out);
         });
+        count_told(-1);
       },
       [this, with](lane_fetched& m) {
         with([&](moment now, lane::actions& out) {
@@ -113,6 +132,9 @@ caf::behavior lane_actor::make_behavior() {
           machine_.resolved(m.label, id, now, out);
         });
       },
+      // What came before it is counted, and what would come after it does not
+      // come. The answer to a call under way has nobody to settle it.
+      [this](lane_over) { quit(); },
       [this, with](tick_atom) {
         wake_set_ = {};
         with([&](moment now, lane::actions& out) { machine_.tick(now, out); });
@@ -133,7 +155,7 @@ void lane_actor::perform(lane::actions& todo) {
 
 /// Before every event, so that a lane begins nothing at it that it should not.
 void lane_actor::look_around() {
-  if (shared_->stopping)
+  if (shared_->stopping || owned_->ending)
     machine_.stop();
   machine_.freeze(mono_time{mono_time::duration{shared_->frozen_until}});
 }
@@ -162,17 +184,26 @@ void lane_actor::operator()(lane::give_back& a) {
 
 void lane_actor::operator()(lane::send& a) {
   departed_ = shared_->how.time->mono();
-  shared_->flying += 1;
+  count_flying(1);
+  if (!owned_->safe(departed_)) {
+    shared_->count.held_back.add();
+    send(this, lane_answer{a.id, a.from, a.labelled,
+                           http::failure{lapsed(), false}, true});
+    return;
+  }
   auto& senders = shared_->senders;
   auto& to = senders[stable_hash(to_) % senders.size()];
   caf::anon_send(
       to, send_call{caf::actor_cast<caf::actor>(this), a.id, a.from, a.labelled,
-                    std::move(a.method), std::move(a.body), a.begin_by});
+                    std::move(a.method), std::move(a.body),
+                    std::min(a.begin_by, owned_->safe_until())});
 }
 
 void lane_actor::operator()(lane::settle& a) {
   auto& s = a.what;
   auto tell = a.tell ? caf::actor_cast<caf::actor>(this) : caf::actor{};
+  if (tell)
+    count_told(1);
   if (s.outcome == store::call_outcome::attempting) {
     shared_->settling += 1;
     caf::anon_send(shared_->shard_for(s.from),
@@ -269,12 +300,13 @@ void lane_actor::on_answer(lane_answer& m) {
   } else {
     end.what = m.answer.error();
   }
-  count_answer(end);
+  if (!m.held_back)
+    count_answer(end);
   lane::actions todo;
   machine_.answered(m.id, m.from, std::move(end), now, todo);
   perform(todo);
   // Last: until its settlement is counted, a drain must still see the call.
-  shared_->flying -= 1;
+  count_flying(-1);
 }
 
 void lane_actor::count_answer(const attempt_end& end) {

@@ -12,8 +12,10 @@ namespace troupe::actors {
 /// it at the first call and ends it when it remembers nothing any more.
 class lane_actor : public actor_base {
  public:
+  /// @param owned of the shard whose actor spawns it
   lane_actor(caf::actor_config& config, std::shared_ptr<services> shared,
-             chat_key to, std::shared_ptr<slot_state> state,
+             std::shared_ptr<ownership> owned, chat_key to,
+             std::shared_ptr<slot_state> state,
              std::vector<store::spending> spent);
   ~lane_actor() override;
 
@@ -35,15 +37,19 @@ class lane_actor : public actor_base {
   void operator()(lane::report& a);
   void on_answer(lane_answer& m);
   void count_answer(const attempt_end& end);
+  void count_flying(std::int64_t n);
+  void count_told(std::int64_t n);
   void look_around();
   void look_ahead();
 
   const std::shared_ptr<services> shared_;
+  const std::shared_ptr<ownership> owned_;
   const chat_key to_;
   const std::shared_ptr<slot_state> state_;
   lane machine_;
   mono_time departed_{};
   mono_time wake_set_{};
+  std::int64_t told_ = 0;   ///< outcomes we wait to be told of
   bool inherited_ = false;  ///< a call of an earlier process was counted
 };
 

@@ -24,6 +24,8 @@ using tick_atom = caf::atom_constant<caf::atom("tick")>;
 using retry_atom = caf::atom_constant<caf::atom("retry")>;
 using heal_atom = caf::atom_constant<caf::atom("heal")>;
 using go_atom = caf::atom_constant<caf::atom("go")>;
+using quiet_atom = caf::atom_constant<caf::atom("quiet")>;
+using leave_atom = caf::atom_constant<caf::atom("leave")>;
 
 /// What a shard and one of its chats or lanes both look at.
 struct slot_state {
@@ -57,9 +59,11 @@ struct start_shard {
 struct appended {
   std::vector<store::entry> entries;
 };
-/// Calls that were committed and go to chats of this shard.
+/// Committed calls for this shard to send: see `services::sender_for`.
 struct committed_calls {
   std::vector<store::call> calls;
+  /// Read from the outbox: an earlier owner may have sent them already.
+  bool inherited = false;
 };
 /// Timers that are due.
 struct fired_timers {
@@ -71,23 +75,25 @@ struct outcome_of {
   caf::actor tell;
 };
 struct journal_page {
-  seq_no after;
+  epoch term;
   bool healing;
   result<std::vector<store::entry>> page;
 };
 struct outbox_page {
+  epoch term;
   result<std::vector<store::call>> page;
 };
 struct settled {
   std::shared_ptr<std::vector<outcome_of>> batch;
   result<std::vector<std::optional<store::entry>>> answer;
 };
-/// A commit or settle was refused: the lease is lost.
+/// A commit, settle or renewal was refused: the lease is lost.
 struct lost_lease {
   epoch term;
 };
-struct claimed {
-  result<std::vector<store::lease>> answer;
+/// Another node shall have the shard: end what is under way, begin nothing.
+struct hand_over {
+  epoch term;
 };
 /// The journal of the shard ends here, as a renewal said.
 struct journal_ends {
@@ -96,13 +102,41 @@ struct journal_ends {
 };
 
 // -- to the lease keeper ------------------------------------------------------
-/// A shard has a new lease.
-struct lease_taken {
-  store::lease held;
+/// Leases that the start of the node took, and what they need.
+struct adopted_leases {
+  std::vector<store::lease> leases;
+  std::vector<store::spending> spent;
+};
+/// By shard: whether it should be this node's.
+struct wanted_shards {
+  std::vector<bool> mine;
+};
+struct claimed {
+  mono_time asked;
+  result<std::vector<store::lease>> answer;
+};
+struct spending_read {
+  std::vector<std::shared_ptr<ownership>> of;
+  result<std::vector<store::spending>> answer;
 };
 struct renewed {
-  std::vector<store::lease> asked;
+  mono_time asked;
+  std::vector<std::shared_ptr<ownership>> leases;
   result<std::vector<store::lease>> answer;
+};
+/// A shard has let go of its lease.
+struct shard_free {
+  shard_id shard;
+  epoch term;
+  bool lost;  ///< it is another's already: there is nothing to release
+};
+struct lease_released {
+  result<> answer;
+};
+
+// -- to the member actor ------------------------------------------------------
+struct nodes_alive {
+  result<std::vector<store::node_info>> answer;
 };
 
 // -- to chats -----------------------------------------------------------------
@@ -126,18 +160,23 @@ struct commit_ended {
   result<std::vector<store::turn_receipt>> answer;
 };
 struct turn_again {};
+/// The shard is not ours any more: the last event.
+struct chat_over {};
 /// All that is sent to a chat, as one type: a case of a CAF behaviour costs
 /// some 60 bytes in each actor, and chats are what there is a million of.
 struct chat_event {
   std::variant<chat_work, timer_work, loaded_record, loaded_entries, turn_ended,
-               commit_ended, turn_again>
+               commit_ended, turn_again, chat_over>
       what;
 };
 
 // -- to lanes -----------------------------------------------------------------
 struct lane_call {
   store::call what;
+  bool inherited;
 };
+/// The shard is not ours any more: the last message.
+struct lane_over {};
 struct lane_permit {
   window::ticket ticket;
   mono_time at;  ///< when it was granted
@@ -147,9 +186,11 @@ struct lane_answer {
   chat_key from;
   bool labelled;
   boost::system::result<http::response, http::failure> answer;
+  bool held_back = false;  ///< by us: it never left
 };
 struct lane_marked {
   call_id id;
+  bool lost = false;  ///< it could not be recorded, nor ever will be
 };
 struct lane_fetched {
   result<std::vector<store::call>> answer;
@@ -193,11 +234,19 @@ struct timer_armed {
 struct timer_done {
   store::timer what;
 };
+/// What was fired for this shard came to nothing.
+struct timers_dropped {
+  shard_id shard;
+};
 struct due_answer {
   result<store::backend::due_timers> answer;
 };
 
 // -- to the poller ------------------------------------------------------------
+struct poll_turn {
+  mono_time asked;
+  result<std::optional<store::grant>> answer;
+};
 struct poll_answer {
   boost::system::result<http::response, http::failure> answer;
 };
@@ -262,12 +311,19 @@ TROUPE_LOCAL_MESSAGE(journal_page)
 TROUPE_LOCAL_MESSAGE(outbox_page)
 TROUPE_LOCAL_MESSAGE(settled)
 TROUPE_LOCAL_MESSAGE(lost_lease)
+TROUPE_LOCAL_MESSAGE(hand_over)
+TROUPE_LOCAL_MESSAGE(adopted_leases)
+TROUPE_LOCAL_MESSAGE(wanted_shards)
 TROUPE_LOCAL_MESSAGE(claimed)
+TROUPE_LOCAL_MESSAGE(spending_read)
+TROUPE_LOCAL_MESSAGE(shard_free)
+TROUPE_LOCAL_MESSAGE(lease_released)
+TROUPE_LOCAL_MESSAGE(nodes_alive)
 TROUPE_LOCAL_MESSAGE(journal_ends)
-TROUPE_LOCAL_MESSAGE(lease_taken)
 TROUPE_LOCAL_MESSAGE(renewed)
 TROUPE_LOCAL_MESSAGE(chat_event)
 TROUPE_LOCAL_MESSAGE(lane_call)
+TROUPE_LOCAL_MESSAGE(lane_over)
 TROUPE_LOCAL_MESSAGE(lane_permit)
 TROUPE_LOCAL_MESSAGE(lane_answer)
 TROUPE_LOCAL_MESSAGE(lane_marked)
@@ -279,7 +335,9 @@ TROUPE_LOCAL_MESSAGE(flood_seen)
 TROUPE_LOCAL_MESSAGE(send_call)
 TROUPE_LOCAL_MESSAGE(timer_armed)
 TROUPE_LOCAL_MESSAGE(timer_done)
+TROUPE_LOCAL_MESSAGE(timers_dropped)
 TROUPE_LOCAL_MESSAGE(due_answer)
+TROUPE_LOCAL_MESSAGE(poll_turn)
 TROUPE_LOCAL_MESSAGE(poll_answer)
 TROUPE_LOCAL_MESSAGE(poll_accepted)
 TROUPE_LOCAL_MESSAGE(report_shard)

@@ -77,6 +77,13 @@ meters::meters(metrics::registry& r)
                                  "Store operations that failed.")},
       fenced{r.add_counter("troupe_fenced_total",
                            "Commits refused because the lease was lost.")},
+      held_back{r.add_counter(
+          "troupe_held_back_total",
+          "Commits and calls not sent since a lease was not renewed in time.")},
+      leases_lost{r.add_counter("troupe_leases_lost_total",
+                                "Shards that another node took from us.")},
+      handovers{r.add_counter("troupe_handovers_total",
+                              "Shards handed over to another node.")},
       gaps_healed{r.add_counter("troupe_gaps_healed_total",
                                 "Journal gaps filled from the store.")},
       polls{r.add_counter("troupe_polls_total", "getUpdates calls answered.")},

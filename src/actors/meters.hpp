@@ -45,6 +45,9 @@ struct meters {
 
   metrics::counter& store_errors;
   metrics::counter& fenced;
+  metrics::counter& held_back;
+  metrics::counter& leases_lost;
+  metrics::counter& handovers;
   metrics::counter& gaps_healed;
   metrics::counter& polls;
   metrics::counter& poll_conflicts;

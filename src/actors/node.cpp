@@ -5,10 +5,12 @@
 #include <caf/actor_system_config.hpp>
 #include <caf/send.hpp>
 #include <future>
+#include <random>
 #include <thread>
 
 #include "actors/budget_actor.hpp"
 #include "actors/lease_actor.hpp"
+#include "actors/member_actor.hpp"
 #include "actors/node_stats.hpp"
 #include "actors/poller_actor.hpp"
 #include "actors/sender_actor.hpp"
@@ -54,6 +56,16 @@ result<T> wait_for(Start start) {
   return answer.get();
 }
 
+/// Two processes that were given one name must not take each other's leases
+/// for their own, nor must a process those of its dead predecessor.
+std::string unique_name(const std::string& name) {
+  std::random_device random;
+  std::string out = name + '-';
+  for (int i = 0; i < 8; ++i)
+    out += "0123456789abcdef"[random() % 16];
+  return out;
+}
+
 }  // namespace
 
 struct node::impl {
@@ -69,8 +81,9 @@ struct node::impl {
   }
 
   result<void> start();
-  void spawn_all(std::vector<store::spending> spent,
-                 std::vector<store::lease> leases);
+  result<void> start_alone();
+  result<void> join();
+  void spawn_all();
   void stop_actors();
   bool quiet() const;
 
@@ -83,12 +96,17 @@ struct node::impl {
 result<void> node::impl::start() {
   auto& s = *shared;
   s.started = s.how.time->mono();
-  s.started_wall = s.how.time->wall();
+  s.instance = s.store.exclusive() ? s.how.name : unique_name(s.how.name);
+  return s.store.exclusive() ? start_alone() : join();
+}
+
+result<void> node::impl::start_alone() {
+  auto& s = *shared;
   std::vector<shard_id> all;
   for (std::uint16_t i = 0; i < s.store.shards(); ++i)
     all.push_back({i});
   auto leases = wait_for<std::vector<store::lease>>([&](auto done) {
-    s.store.claim(all, s.how.name, lease_ttl, std::move(done));
+    s.store.claim(all, s.instance, s.how.cluster.ttl, std::move(done));
   });
   if (!leases)
     return leases.error();
@@ -100,12 +118,27 @@ result<void> node::impl::start() {
   if (!spent)
     return spent.error();
   s.how.before_work();
-  spawn_all(std::move(*spent), std::move(*leases));
+  spawn_all();
+  caf::anon_send(s.leases,
+                 adopted_leases{std::move(*leases), std::move(*spent)});
   return {};
 }
 
-void node::impl::spawn_all(std::vector<store::spending> spent,
-                           std::vector<store::lease> leases) {
+result<void> node::impl::join() {
+  auto& s = *shared;
+  auto alive = wait_for<std::vector<store::node_info>>([&](auto done) {
+    s.store.heartbeat(introduction(s), s.how.cluster.ttl, std::move(done));
+  });
+  if (!alive)
+    return alive.error();
+  s.how.before_work();
+  spawn_all();
+  s.members = system->spawn<member_actor>(shared);
+  caf::anon_send(s.members, nodes_alive{std::move(alive)});
+  return {};
+}
+
+void node::impl::spawn_all() {
   auto& s = *shared;
   auto threads = s.how.turns.threads != 0 ? s.how.turns.threads : cores();
   turn_pool::options pool;
@@ -118,9 +151,8 @@ void node::impl::spawn_all(std::vector<store::spending> spent,
               {{"chat", chat}, {"running_ms", std::int64_t{ran.count()}}});
   };
   s.pool = std::make_unique<turn_pool>(std::move(pool));
-  s.shards.resize(leases.size());
-  for (auto& l : leases)
-    s.shards[l.shard.value] = system->spawn<shard_actor>(shared, l.shard);
+  for (std::uint16_t i = 0; i < s.store.shards(); ++i)
+    s.shards.push_back(system->spawn<shard_actor>(shared, shard_id{i}));
   if (s.how.limits.global_per_second != 0)
     s.global = system->spawn<budget_actor>(shared);
   s.timers = system->spawn<timer_actor>(shared);
@@ -130,15 +162,6 @@ void node::impl::spawn_all(std::vector<store::spending> spent,
     s.senders.push_back(system->spawn<sender_actor>(shared));
   if (s.how.poll)
     s.poller = system->spawn<poller_actor>(shared);
-  std::vector<std::vector<store::spending>> by_shard(leases.size());
-  auto shards = static_cast<std::uint16_t>(leases.size());
-  for (auto& x : spent)
-    by_shard[shard_of(x.to, shards).value].push_back(x);
-  for (auto& l : leases)
-    caf::anon_send(s.shards[l.shard.value],
-                   start_shard{std::make_shared<ownership>(l),
-                               std::move(by_shard[l.shard.value])});
-  caf::anon_send(s.timers, go_atom::value);
   if (s.poller)
     caf::anon_send(s.poller, go_atom::value);
 }
@@ -147,7 +170,7 @@ void node::impl::stop_actors() {
   auto& s = *shared;
   std::vector<caf::actor> all = s.shards;
   all.insert(all.end(), s.senders.begin(), s.senders.end());
-  for (auto& a : {s.global, s.timers, s.leases, s.webhook, s.poller})
+  for (auto& a : {s.global, s.timers, s.leases, s.members, s.webhook, s.poller})
     if (a)
       all.push_back(a);
   for (auto& a : all)
@@ -156,7 +179,8 @@ void node::impl::stop_actors() {
   system->await_all_actors_done();
   s.shards.clear();
   s.senders.clear();
-  for (auto a : {&s.global, &s.timers, &s.leases, &s.webhook, &s.poller})
+  for (auto a :
+       {&s.global, &s.timers, &s.leases, &s.members, &s.webhook, &s.poller})
     *a = nullptr;
 }
 
@@ -262,9 +286,15 @@ bool node::drain(milliseconds deadline) {
   // then let what is under way end. The rest is in the store.
   // In the order in which work goes from one count to the next, and a turn may
   // append entries: it is looked at first, too.
-  wait(from + deadline / 2, [&] {
+  // Other nodes don't wait for that: they take the rest from the store.
+  if (s.members)
+    caf::anon_send(s.members, leave_atom::value);
+  if (s.members && s.poller)
+    caf::anon_send(s.poller, leave_atom::value);
+  wait(s.members ? end : from + deadline / 2, [&] {
     return s.turning == 0 && s.accepting == 0 && s.hinted == 0 &&
-           s.pending == 0 && s.parked == 0 && s.turning == 0;
+           s.pending == 0 && s.parked == 0 && s.turning == 0 &&
+           (!s.members || s.leases_held == 0);
   });
   s.stopping = true;
   bool clean = wait(end, [&] { return impl_->quiet(); });

@@ -45,6 +45,20 @@ struct send_options {
   milliseconds retry_max{30'000};
 };
 
+/// For a store that several nodes use.
+struct cluster_options {
+  /// How long a lease, and being taken for alive, lasts unless it is renewed.
+  milliseconds ttl{2'000};
+  milliseconds beat{500};  ///< how often both are renewed
+  /// So long before a lease may be another's nothing leaves in its name. Covers
+  /// what a call may take to arrive after its last moment to begin, a quarter
+  /// of `limit_options::margin`, and clocks of different speed.
+  milliseconds margin{500};
+  /// What turns and calls under way get to end before a shard is handed over;
+  /// a turn cut short is run again elsewhere, a call may be sent twice.
+  milliseconds hand_over{5'000};
+};
+
 struct node_options {
   std::string name = "node";
   std::string bot_token;
@@ -58,6 +72,7 @@ struct node_options {
   limit_options limits;
   turn_options turns;
   send_options sending;
+  cluster_options cluster;
   milliseconds chat_idle{60'000};   ///< then a chat actor is passivated
   milliseconds timer_look{30'000};  ///< at least this often: wall clocks jump
   std::size_t max_pending =
@@ -74,7 +89,8 @@ struct node_options {
 class node {
  public:
   /// Claims the shards, replays journal and outbox, starts the actors. Blocks
-  /// until ready to accept.
+  /// until ready to accept. If others may use the store, it joins them instead:
+  /// shards come, and go, while it runs.
   /// **Errors**: what the store says.
   static result<std::unique_ptr<node>> start(
       node_options how, std::shared_ptr<const detail::bot_base> bot,
@@ -91,7 +107,8 @@ class node {
 
   /// Stops accepting, finishes turns in progress, settles calls in flight,
   /// gives the leases up. Blocks until done or `deadline` passed; what is left
-  /// stays in the store. True if nothing was cut short.
+  /// stays in the store (where other nodes, if there are, go on with it at
+  /// once). True if nothing was cut short.
   bool drain(milliseconds deadline);
 
   /// Who getMe says we are, if nobody knew it at the start. Once.

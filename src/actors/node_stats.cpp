@@ -72,6 +72,9 @@ json::object counters(const meters& m) {
       {"network_failures", m.network_failures.value()},
       {"store_errors", m.store_errors.value()},
       {"fenced", m.fenced.value()},
+      {"held_back", m.held_back.value()},
+      {"leases_lost", m.leases_lost.value()},
+      {"handovers", m.handovers.value()},
       {"gaps_healed", m.gaps_healed.value()},
   };
 }
@@ -107,7 +110,22 @@ json::object actors_of(const services& s, const collection& c) {
           {"connections", load.connections}};
 }
 
-std::string render(const services& s, collection& c) {
+json::object cluster_of(services& s) {
+  json::array nodes;
+  std::lock_guard guard{s.nodes_lock};
+  for (auto& n : s.nodes) {
+    auto details = parse_json(n.details);
+    nodes.push_back(
+        json::object{{"name", n.name},
+                     {"address", n.address},
+                     {"details", details ? *details : json::value{}}});
+  }
+  return {{"name", s.instance},
+          {"leases", s.leases_held.load()},
+          {"nodes", std::move(nodes)}};
+}
+
+std::string render(services& s, collection& c) {
   json::object root;
   root["node"] = s.how.name;
   root["ready"] = !s.draining && !s.store_down;
@@ -143,6 +161,8 @@ std::string render(const services& s, collection& c) {
                    {"commit", latency(s.count.commit_seconds)},
                    {"call", latency(s.count.call_seconds)},
                    {"reply", latency(s.count.reply_seconds)}};
+  if (s.clustered())
+    root["cluster"] = cluster_of(s);
   root["totals"] = counters(s.count);
   root["busiest"] = busiest_chats(c.shards);
   std::sort(c.shards.begin(), c.shards.end(),
@@ -150,7 +170,7 @@ std::string render(const services& s, collection& c) {
   json::array shards;
   for (auto& r : c.shards)
     shards.push_back(json::object{{"shard", r.shard.value},
-                                  {"owner", s.how.name},
+                                  {"owner", r.term.value ? s.instance : ""},
                                   {"epoch", r.term.value},
                                   {"chats", r.chats},
                                   {"lanes", r.lanes},

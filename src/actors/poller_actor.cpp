@@ -1,5 +1,7 @@
 #include "actors/poller_actor.hpp"
 
+#include <utility>
+
 #include "actors/webhook_actor.hpp"
 #include "core/json.hpp"
 #include "core/log.hpp"
@@ -18,6 +20,7 @@ constexpr milliseconds bad_token_pause{30'000};
 constexpr milliseconds longest_pause{30'000};
 // The server holds a call for the whole poll timeout and may be slow.
 constexpr milliseconds answer_slack{15'000};
+constexpr const char* poll_lease = "poller";
 
 }  // namespace
 
@@ -26,15 +29,66 @@ poller_actor::poller_actor(caf::actor_config& config,
     : actor_base{config}, shared_{std::move(shared)} {}
 
 caf::behavior poller_actor::make_behavior() {
+  if (shared_->clustered())
+    send(this, tick_atom::value);
+  else
+    ours_until_ = mono_time::max();
   return {
+      [this](tick_atom) { ask_for_turn(); },
+      [this](const poll_turn& m) { on_turn(m); },
+      [this](leave_atom) {
+        ours_until_ = mono_time::min();
+        shared_->store.relinquish(poll_lease, shared_->instance,
+                                  [shared = shared_](auto answer) {
+                                    if (!answer)  // then it runs out
+                                      shared->count.store_errors.add();
+                                  });
+      },
       [this](go_atom) { poll(); },
       [this](poll_answer& m) { on_answer(m); },
       [this](poll_accepted& m) { on_accepted(m); },
   };
 }
 
+void poller_actor::ask_for_turn() {
+  if (shared_->draining)
+    return;
+  delayed_send(this, shared_->how.cluster.beat, tick_atom::value);
+  if (std::exchange(asking_, true))
+    return;
+  shared_->store.acquire(
+      poll_lease, shared_->instance, shared_->how.cluster.ttl,
+      [me = caf::actor_cast<caf::actor>(this),
+       asked = shared_->how.time->mono()](auto answer) {
+        caf::anon_send(me, poll_turn{asked, std::move(answer)});
+      });
+}
+
+void poller_actor::on_turn(const poll_turn& m) {
+  asking_ = false;
+  if (!m.answer) {
+    shared_->count.store_errors.add();
+    return;
+  }
+  const bool was_ours = ours_until_ != mono_time::min();
+  if (!*m.answer) {
+    // Not confirmed, so whoever polls now gets them.
+    ours_until_ = mono_time::min();
+    held_ = nullptr;
+    offset_ = 0;
+    return;
+  }
+  auto& how = shared_->how.cluster;
+  ours_until_ = m.asked + how.ttl - how.margin;
+  if (!was_ours)
+    log::info("polling", {{"node", shared_->instance}});
+  if (!pausing_)
+    poll();
+}
+
 void poller_actor::poll() {
-  if (polling_ || shared_->draining)
+  pausing_ = false;
+  if (polling_ || shared_->draining || shared_->how.time->mono() >= ours_until_)
     return;
   if (held_) {
     accept(std::move(held_), held_offset_);
@@ -166,6 +220,7 @@ void poller_actor::on_accepted(poll_accepted& m) {
 }
 
 void poller_actor::pause(milliseconds how_long) {
+  pausing_ = true;
   delayed_send(this, how_long, go_atom::value);
 }
 

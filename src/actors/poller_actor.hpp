@@ -10,6 +10,9 @@ namespace troupe::actors {
 /// Takes updates by getUpdates. The offset is advanced (which confirms to
 /// Telegram) only after the store has them durably; after a restart it starts
 /// without an offset, and the store drops what it knows (TELEGRAM.md R7).
+///
+/// Of several nodes one polls, by a named lease: Telegram lets only one
+/// (TELEGRAM.md 33).
 class poller_actor : public actor_base {
  public:
   poller_actor(caf::actor_config& config, std::shared_ptr<services> shared);
@@ -20,6 +23,8 @@ class poller_actor : public actor_base {
 
  private:
   void poll();
+  void ask_for_turn();
+  void on_turn(const poll_turn& m);
   void on_answer(poll_answer& m);
   void on_updates(const std::string& body);
   void accept(std::shared_ptr<std::vector<store::arrival>> batch,
@@ -32,6 +37,9 @@ class poller_actor : public actor_base {
   std::int64_t offset_ = 0;  ///< 0: from the oldest unconfirmed update
   unsigned failures_ = 0;
   bool polling_ = false;
+  bool pausing_ = false;
+  bool asking_ = false;
+  mono_time ours_until_ = mono_time::min();  ///< only where others may poll
   // What the store could not take yet: tried again before the next poll.
   std::shared_ptr<std::vector<store::arrival>> held_;
   std::int64_t held_offset_ = 0;

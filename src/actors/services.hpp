@@ -1,9 +1,11 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <caf/actor.hpp>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "actors/lane.hpp"
@@ -16,17 +18,43 @@ namespace troupe::actors {
 /// This node's hold on one shard. A new claim makes a new object, so that what
 /// was begun under an old lease keeps its old epoch and is refused.
 struct ownership {
-  explicit ownership(store::lease l) : held{l} {}
+  /// @param from since when nobody else sends for the shard
+  /// @param until the lease is certainly ours before, by our own clock
+  ownership(store::lease l, mono_time from, mono_time until)
+      : held{l}, since{from}, safe_until_{until.time_since_epoch().count()} {}
 
   const store::lease held;
+  const mono_time since;
   std::atomic<std::uint32_t> next_call{1};
   std::atomic<std::int64_t> to_turn{0};  ///< handed to chats, not done
+  /// Turns and calls under way, and lanes that decide on one.
+  std::atomic<std::int64_t> busy{0};
+  /// It is given up, or lost: no turn and no call begins any more.
+  std::atomic<bool> ending{false};
 
   call_id new_call() { return make_call_id(held.term, next_call++); }
+  bool made(call_id c) const { return c.value >> 32 == held.term.value; }
+
+  /// Until when another node can't have taken the shard, whatever became of
+  /// our renewals: after it nothing may leave in its name (G6).
+  mono_time safe_until() const {
+    return mono_time{mono_time::duration{safe_until_}};
+  }
+  bool safe(mono_time now) const { return now < safe_until(); }
+  /// A renewal succeeded. **Threads**: one.
+  void prolong(mono_time until) {
+    safe_until_ =
+        std::max<std::int64_t>(safe_until_, until.time_since_epoch().count());
+  }
+
+ private:
+  std::atomic<std::int64_t> safe_until_;
 };
 
-/// How long a lease lasts unless it is renewed (DESIGN section 8).
-constexpr milliseconds lease_ttl{2'000};
+/// Why nothing is done in a shard's name just now (see `ownership::safe`).
+inline error lapsed() {
+  return {errc::unavailable, "the lease was not renewed in time"};
+}
 
 // Updates inside `accept` at once: far more than Telegram's 100 connections.
 constexpr std::int64_t most_accepting = 4'096;
@@ -44,7 +72,8 @@ struct services {
         store{s},
         telegram{t},
         loop{l},
-        count{r} {}
+        count{r},
+        follows{std::make_unique<std::atomic<bool>[]>(s.shards())} {}
 
   const node_options how;
   const std::shared_ptr<const detail::bot_base> bot;
@@ -56,14 +85,18 @@ struct services {
 
   // Set once, before the first message.
   std::vector<caf::actor> shards;
+  /// By shard: this node owns it and is through with its backlog.
+  std::unique_ptr<std::atomic<bool>[]> follows;
   caf::actor webhook;
   caf::actor global;  ///< invalid if there is no global limit
   caf::actor timers;
   caf::actor leases;
+  caf::actor members;  ///< invalid if nobody else can use the store
   caf::actor poller;
   std::vector<caf::actor> senders;
   mono_time started{};
-  wall_time started_wall{};
+  /// By which the store and other nodes know this process: never used twice.
+  std::string instance;
 
   std::string late_name;  ///< written once, before `named`
   std::atomic<bool> named{false};
@@ -79,6 +112,9 @@ struct services {
   std::atomic<std::int64_t> store_failed_at{0};  ///< mono ns
   /// Until then, mono ns, no call begins at all: a 429 of the whole bot (G8).
   std::atomic<std::int64_t> frozen_until{0};
+
+  std::mutex nodes_lock;
+  std::vector<store::node_info> nodes;  ///< alive, as last heard
 
   /// Adds to a count for as long as it lives.
   class counted {
@@ -101,8 +137,19 @@ struct services {
   std::atomic<std::int64_t> flying{0};     ///< calls on their way to Telegram
   std::atomic<std::int64_t> settling{0};   ///< outcomes not yet durable
   std::atomic<std::int64_t> deciding{0};   ///< lanes that handle an event
-  std::atomic<std::int64_t> chats{0};      ///< chat actors alive
-  std::atomic<std::int64_t> lanes{0};      ///< chat and group limiters alive
+  std::atomic<std::int64_t> leases_held{0};  ///< claimed, not released
+  std::atomic<std::int64_t> chats{0};        ///< chat actors alive
+  std::atomic<std::int64_t> lanes{0};        ///< chat and group limiters alive
+
+  /// True if other nodes may own shards.
+  bool clustered() const noexcept { return !store.exclusive(); }
+
+  /// Who makes the calls to `to` that a chat of `from` committed. While one
+  /// node owns all shards, that is the one lane of `to`. Else each shard has a
+  /// lane of its own, so that a call stays with the lease that it needs.
+  const caf::actor& sender_for(const chat_key& from, const chat_key& to) const {
+    return shard_for(clustered() ? from : to);
+  }
 
   /// Too much is in memory, or on the way into the store (G11).
   bool overloaded() const noexcept {

@@ -11,10 +11,14 @@
 
 namespace troupe::actors {
 
-/// The owner of one shard: hands its journal out to its chats in sequence,
-/// its outbox to its lanes in order, and makes outcomes durable. Everything
-/// that reaches a chat or a lane passes here, which is why they can be ended
-/// when idle without a message ever getting lost.
+/// The owner of one shard, while this node has its lease: hands its journal out
+/// to its chats in sequence, its outbox to its lanes in order, and makes
+/// outcomes durable. Everything that reaches a chat or a lane passes here,
+/// which is why they can be ended when idle without a message ever getting
+/// lost.
+///
+/// unowned -> outbox -> journal -> following -> ending -> unowned; a lost lease
+/// leads to unowned from everywhere.
 class shard_actor : public actor_base {
  public:
   shard_actor(caf::actor_config& config, std::shared_ptr<services> shared,
@@ -34,16 +38,23 @@ class shard_actor : public actor_base {
     named_slot* older = nullptr;
   };
   using slots = std::unordered_map<chat_key, slot>;
-  enum class step : std::uint8_t { waiting, outbox, journal, following };
+  enum class step : std::uint8_t {
+    unowned,
+    outbox,     ///< reading what is to send
+    journal,    ///< reading what is to turn
+    following,  ///< hints come; gaps are healed
+    ending      ///< what is under way ends, nothing begins
+  };
 
   void start(start_shard& m);
   void ask_outbox();
+  bool expected(epoch term, bool fits);
   void on_outbox(outbox_page& m);
   void ask_journal(seq_no after, bool healing);
   void on_journal(journal_page& m);
   void on_appended(appended& m);
   void dispatch(std::vector<store::entry> entries);
-  void dispatch_call(store::call what);
+  void dispatch_call(store::call what, bool inherited);
   void dispatch_timer(store::timer what);
   void take_in(std::vector<store::entry> appended);
   void look_for_gap();
@@ -54,6 +65,10 @@ class shard_actor : public actor_base {
   void flush_outcomes();
   void on_settled(settled& m);
   void lose(epoch term);
+  void begin_hand_over(epoch term);
+  void look_whether_quiet();
+  void let_go();
+  void drop_outcomes();
   void end_children();
   void passivate();
   void passivate_chats(mono_time now);
@@ -63,13 +78,15 @@ class shard_actor : public actor_base {
   const std::shared_ptr<services> shared_;
   const shard_id id_;
   std::shared_ptr<ownership> owned_;
-  step step_ = step::waiting;
+  step step_ = step::unowned;
+  mono_time ending_since_{};
+  bool was_quiet_ = false;
   sequencer order_;
   call_id outbox_read_;
   seq_no journal_read_;
+  bool reading_ = false;  ///< a page is under way from the store
   bool heal_asked_ = false;
-  std::int64_t kept_ = 0;            ///< of `order_`, in `services::hinted`
-  std::vector<store::timer> early_;  ///< fired before the journal was read
+  std::int64_t kept_ = 0;  ///< of `order_`, in `services::hinted`
   slots chats_;
   recency<named_slot> used_;  ///< of `chats_`
   slots lanes_;

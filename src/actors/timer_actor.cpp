@@ -1,6 +1,7 @@
 #include "actors/timer_actor.hpp"
 
 #include <map>
+#include <utility>
 
 #include "core/log.hpp"
 
@@ -21,12 +22,21 @@ timer_actor::timer_actor(caf::actor_config& config,
 
 caf::behavior timer_actor::make_behavior() {
   return {
-      [this](go_atom) { ask(); },
+      [this](go_atom) {
+        stale_ = asking_;
+        ask();
+      },
       [this](const timer_armed& m) { wake_at(m.due); },
       [this](const timer_done& m) {
         fired_.erase(id_of(m.what));
         if (again_ && fired_.size() < due_page / 2)
           ask();
+      },
+      [this](const timers_dropped& m) {
+        auto shards = static_cast<std::uint16_t>(shared_->shards.size());
+        std::erase_if(fired_, [&](auto& id) {
+          return shard_of(std::get<chat_key>(id), shards) == m.shard;
+        });
       },
       [this](due_answer& m) { on_due(m); },
       [this](tick_atom) {
@@ -43,11 +53,14 @@ void timer_actor::ask() {
     again_ = true;  // when enough of these are done
     return;
   }
+  std::vector<shard_id> all;
+  for (std::uint16_t i = 0; i < shared_->shards.size(); ++i)
+    if (shared_->follows[i])
+      all.push_back({i});
+  if (all.empty())
+    return;  // asked when one comes
   asking_ = true;
   again_ = false;
-  std::vector<shard_id> all;
-  for (std::size_t i = 0; i < shared_->shards.size(); ++i)
-    all.push_back({static_cast<std::uint16_t>(i)});
   // Those under way are still due; ask for so many more.
   shared_->store.due(std::move(all), shared_->how.time->wall(),
                      due_page + fired_.size(),
@@ -77,6 +90,8 @@ void timer_actor::on_due(due_answer& m) {
   if (found.next)
     next = std::min(next, *found.next);
   wake_at(next);
+  if (std::exchange(stale_, false))
+    ask();
 }
 
 void timer_actor::wake_at(wall_time at) {

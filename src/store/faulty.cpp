@@ -93,6 +93,16 @@ void faulty::meet(callback<T> done, Go go, bool accept) {
   }
 }
 
+template <class T, class Go>
+void faulty::meet_renewal(callback<T> done, Go go) {
+  std::unique_lock lock{mutex_};
+  const bool fails = renewals_fail_;
+  lock.unlock();
+  if (fails)
+    return refuse(std::move(done));
+  meet(std::move(done), std::move(go));
+}
+
 void faulty::accept(std::vector<arrival> batch,
                     callback<std::vector<receipt>> done) {
   meet(
@@ -112,14 +122,7 @@ void faulty::claim(std::vector<shard_id> wanted, std::string node,
 
 void faulty::renew(std::vector<lease> held, milliseconds ttl,
                    callback<std::vector<lease>> done) {
-  {
-    std::unique_lock lock{mutex_};
-    if (renewals_fail_) {
-      lock.unlock();
-      return refuse(std::move(done));
-    }
-  }
-  meet(std::move(done), [&](callback<std::vector<lease>> d) {
+  meet_renewal(std::move(done), [&](callback<std::vector<lease>> d) {
     inner_->renew(std::move(held), ttl, std::move(d));
   });
 }
@@ -131,7 +134,7 @@ void faulty::release(std::vector<lease> held, callback<> done) {
 
 void faulty::heartbeat(node_info me, milliseconds ttl,
                        callback<std::vector<node_info>> done) {
-  meet(std::move(done), [&](callback<std::vector<node_info>> d) {
+  meet_renewal(std::move(done), [&](callback<std::vector<node_info>> d) {
     inner_->heartbeat(std::move(me), ttl, std::move(d));
   });
 }

@@ -35,8 +35,8 @@ class faulty final : public backend {
   void at(std::uint64_t n, fault f);
   /// From the `n`-th accept on, whatever else goes on meanwhile.
   void at_accept(std::uint64_t n, fault f);
-  /// Every renewal of leases fails, done or not: the store has lost touch with
-  /// its nodes. Until told otherwise; `heal` changes nothing.
+  /// Every renewal of leases and every heartbeat fails: for others this node is
+  /// as good as dead. Until told otherwise; `heal` changes nothing.
   void fail_renewals(bool yes);
   /// Forgets the plan, not the counts.
   void heal();
@@ -94,6 +94,8 @@ class faulty final : public backend {
   std::optional<fault> next(bool accept);
   template <class T>
   void refuse(callback<T> done);
+  template <class T, class Go>
+  void meet_renewal(callback<T> done, Go go);
   template <class T, class Go>
   void meet(callback<T> done, Go go, bool accept = false);
 

@@ -110,7 +110,7 @@ TEST_CASE("a dead call keeps its policy") {
   back.type = store::entry_kind::call;
   back.key = chat;
   back.body = store::make_payload(dead_call(once));
-  ownership owned{store::lease{}};
+  ownership owned{store::lease{}, {}, mono_time::max()};
   auto turn = commit_of_call({chat, 1, &back}, owned);
   REQUIRE(turn.has_value());
   REQUIRE(turn->calls.size() == 1);

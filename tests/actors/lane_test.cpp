@@ -109,6 +109,21 @@ TEST_CASE("an at_most_once call found marked after a crash is not sent") {
   CHECK(f.settled() == ends{{1, call_outcome::unknown}});
 }
 
+TEST_CASE("G5: a call that was marked leaves, whatever stops meanwhile") {
+  fixture f;
+  auto c = f.call();
+  c.policy = store::call_policy::at_most_once;
+  f.push(c, at(0ms));
+  f.push(f.call(), at(0ms));
+  CHECK(f.settled() == ends{{1, call_outcome::attempting}});
+  f.machine.stop();
+  f.machine.marked({1}, at(1ms), f.todo);
+  CHECK(f.sent() == ids{1});  // or the next owner would call it unknown
+  f.answer({1}, verdict::sent, at(2ms));
+  CHECK(f.settled() == ends{{1, call_outcome::sent}});
+  CHECK(f.sent().empty());
+}
+
 TEST_CASE("a blocked chat's queue is given up, and its audience told") {
   fixture f;
   for (int i = 0; i < 3; ++i)

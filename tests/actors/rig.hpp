@@ -58,8 +58,9 @@ class folder {
 
 /// Counts the texts of its chat and replies `n=<count> text=<text>`. Texts
 /// that begin with "soon" and "timer" set a timer of that name, due in 20 ms
-/// and an hour; "who" is answered with the bot's name, too. `hook` sees each
-/// text first, and may throw or block.
+/// and an hour; "who" is answered with the bot's name, too; "tell <chat>" tells
+/// that chat "from <chat>". `hook` sees each text first, and may throw or
+/// block.
 class counter_chat final : public detail::live_chat {
  public:
   counter_chat(std::int64_t id, std::function<void(const std::string&)> hook)
@@ -95,6 +96,14 @@ class counter_chat final : public detail::live_chat {
     ++n_;
     r.wanted.state = std::to_string(n_);
     say(r, "n=" + std::to_string(n_) + " text=" + text);
+    if (text.starts_with("tell ")) {
+      say(r, "from " + std::to_string(id_));
+      auto& call = r.wanted.calls.back();
+      call.reply = false;
+      call.body = json::serialize(
+          json::object{{"chat_id", std::stoll(text.substr(5))},
+                       {"text", "from " + std::to_string(id_)}});
+    }
     if (text == "who")
       say(r, "we are " + std::string{scene.bot_username});
     if (text.starts_with("timer") || text.starts_with("soon"))
@@ -378,6 +387,14 @@ class rig {
     return stats().at("totals").at(name).to_number<std::int64_t>();
   }
   std::string metrics() const { return metrics_.render(); }
+  /// The value on its line of the metrics, -1 if there is none.
+  double metric(const std::string& name) const {
+    const auto page = "\n" + metrics();
+    const auto at = page.find("\n" + name + " ");
+    return at == std::string::npos
+               ? -1
+               : std::stod(page.substr(at + name.size() + 2));
+  }
   actors::node& node() { return *node_; }
   store::backend& store() { return *store_; }
 

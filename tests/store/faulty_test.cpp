@@ -240,7 +240,7 @@ TEST_CASE("a disk that refuses a group is told to each, and may recover") {
   CHECK(s.accept({arriving(1, key)}).value().at(0).fresh);
 }
 
-TEST_CASE("renewals can fail while everything else works") {
+TEST_CASE("renewals and heartbeats can fail while everything else works") {
   test_clock time;
   auto f = faulty_memory(time);
   auto* plan = f.get();
@@ -248,6 +248,7 @@ TEST_CASE("renewals can fail while everything else works") {
   const auto held = s.claim_one({1});
   plan->fail_renewals(true);
   CHECK(s.renew({held}).error().code == errc::unavailable);
+  CHECK(s.heartbeat({"a", "", ""}).error().code == errc::unavailable);
   CHECK(s.accept({arriving(1, key)}).has_value());
   plan->fail_renewals(false);
   CHECK(s.renew({held}).value().size() == 1);

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+#include "actors/actor_base.hpp"
+
+#include "actors/messages.hpp"
+
+namespace troupe::actors {
+
+/// The node among the nodes of its store: says that it is alive, hears who
+/// else is, and works out which shards should be whose.
+class member_actor : public actor_base {
+ public:
+  member_actor(caf::actor_config& config, std::shared_ptr<services> shared);
+  const char* name() const override { return "member"; }
+
+ protected:
+  caf::behavior make_behavior() override;
+
+ private:
+  void beat();
+  void on_alive(nodes_alive& m);
+  void place_shards(const std::vector<std::string>& names);
+  void leave();
+
+  const std::shared_ptr<services> shared_;
+  std::vector<std::string> known_;  ///< who was alive last time
+  bool asking_ = false;
+  bool left_ = false;
+};
+
+/// What the node says of itself.
+store::node_info introduction(const services& shared);
+
+}  // namespace troupe::actors
