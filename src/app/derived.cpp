@@ -154,6 +154,9 @@ store::options store_options_of(const settings& from) {
   out.url = from.store_url;
   out.shards = narrow<std::uint16_t>(from.store_shards);
   out.synchronous_full = from.store_synchronous == "full";
+  out.bot = from.bot_token.substr(0, from.bot_token.find(':'));
+  out.allow_volatile = from.store_volatile == "allow";
+  out.wait_replicas = narrow<unsigned>(from.store_wait_replicas);
   return out;
 }
 

@@ -27,8 +27,8 @@ struct settings {
   std::string webhook_certificate, webhook_key;
   std::int64_t webhook_max_connections = 0, webhook_max_body = 0;
   std::int64_t polling_timeout_seconds = 0;
-  std::string store_url, store_synchronous;
-  std::int64_t store_shards = 0;
+  std::string store_url, store_synchronous, store_volatile;
+  std::int64_t store_shards = 0, store_wait_replicas = 0;
   std::string stats_listen, stats_token, stats_token_file;
   std::int64_t limits_global_per_second = 0, limits_chat_per_second = 0;
   std::int64_t limits_group_per_minute = 0, limits_bulk_per_second = 0;

@@ -67,8 +67,10 @@ const key_spec table[] = {
      false, false, 1, 50},
     // -- store
     {"store.url", &s::store_url, shape::text, "sqlite:./troupe.db",
-     "Where updates, state and calls are kept: `sqlite:FILE`, or `memory:` "
-     "(nothing survives; for tests)."},
+     "Where updates, state and calls are kept: `sqlite:FILE`, a Redis "
+     "(`redis://[USER:PASSWORD@]HOST[:PORT][/DB]`, `rediss:` with TLS, "
+     "`redis+sentinel:`, `redis+cluster:`), or `memory:` (nothing survives; "
+     "for tests). With a password in it, better from the environment."},
     {"store.shards", &s::store_shards, shape::integer, "128",
      "Groups of chats; fixed when the store is created.", false, false, 1,
      16'384},
@@ -83,6 +85,20 @@ const key_spec table[] = {
      0,
      0,
      {"full", "normal"}},
+    {"store.volatile",
+     &s::store_volatile,
+     shape::choice,
+     "refuse",
+     "A Redis without an append-only file, or one that evicts keys when its "
+     "memory is full, loses updates: `refuse` it, or `allow` it.",
+     false,
+     false,
+     0,
+     0,
+     {"refuse", "allow"}},
+    {"store.wait_replicas", &s::store_wait_replicas, shape::integer, "0",
+     "Redis: replicas that must have a write before it counts as done.", false,
+     false, 0, 16},
     // -- stats
     {"stats.listen", &s::stats_listen, shape::address, "127.0.0.1:9464",
      "Where /stats, /metrics, /healthz, /readyz and /admin/ are served; empty: "

@@ -13,20 +13,36 @@
 
 namespace troupe::net {
 
+namespace {
+
+std::string hex(const unsigned char* bytes, std::size_t size) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string out;
+  out.reserve(size * 2);
+  for (std::size_t i = 0; i < size; ++i) {
+    out += digits[bytes[i] >> 4];
+    out += digits[bytes[i] & 15];
+  }
+  return out;
+}
+
+}  // namespace
+
 std::string hmac_sha256_hex(std::string_view key, std::string_view text) {
   std::array<unsigned char, EVP_MAX_MD_SIZE> sum{};
   unsigned size = 0;
   TROUPE_CHECK(HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
                     reinterpret_cast<const unsigned char*>(text.data()),
                     text.size(), sum.data(), &size) != nullptr);
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::string out;
-  out.reserve(size * 2);
-  for (unsigned i = 0; i < size; ++i) {
-    out += digits[sum[i] >> 4];
-    out += digits[sum[i] & 15];
-  }
-  return out;
+  return hex(sum.data(), size);
+}
+
+std::string sha1_hex(std::string_view text) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> sum{};
+  unsigned size = 0;
+  TROUPE_CHECK(EVP_Digest(text.data(), text.size(), sum.data(), &size,
+                          EVP_sha1(), nullptr) == 1);
+  return hex(sum.data(), size);
 }
 
 bool equal_constant_time(std::string_view a, std::string_view b) noexcept {

@@ -12,6 +12,10 @@ namespace troupe::net {
 /// HMAC-SHA-256 of `text` under `key`, as 64 lower-case hex digits.
 std::string hmac_sha256_hex(std::string_view key, std::string_view text);
 
+/// SHA-1 of `text` as 40 lower-case hex digits: a name for a text, as Redis
+/// gives one to a script. No protection against anybody.
+std::string sha1_hex(std::string_view text);
+
 /// True if both are the same bytes. The time it takes tells nothing but
 /// whether the lengths differ.
 bool equal_constant_time(std::string_view a, std::string_view b) noexcept;

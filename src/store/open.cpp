@@ -7,6 +7,8 @@
 
 #include "store/group_store.hpp"
 #include "store/memory.hpp"
+#include "store/redis_store.hpp"
+#include "store/redis_url.hpp"
 #include "store/sqlite_engine.hpp"
 #include "store/sqlite_schema.hpp"
 #include "store/store.hpp"
@@ -71,16 +73,18 @@ result<std::unique_ptr<backend>> open(const options& how) {
     return open_common(std::string{url.substr(memory_scheme.size())}, how);
   if (url.starts_with(sqlite_scheme))
     return open_embedded(std::string{url.substr(sqlite_scheme.size())}, how);
+  if (redis::is_redis_url(url))
+    return redis::open(how);
   // Only the scheme is repeated: the rest may hold a password.
   const auto scheme = url.substr(0, url.find(':'));
-  for (const std::string_view known :
-       {"redis", "rediss", "postgres", "postgresql"})
+  for (const std::string_view known : {"postgres", "postgresql"})
     if (scheme == known)
       return error{errc::bad_input, "store url: " + std::string{scheme} +
                                         ": is not in this build; use "
-                                        "sqlite:PATH or memory:"};
+                                        "sqlite:PATH, redis://... or memory:"};
   return error{errc::bad_input,
-               "store url: unknown kind; expected sqlite:PATH or memory:"};
+               "store url: unknown kind; expected sqlite:PATH, redis://..., "
+               "rediss://... or memory:"};
 }
 
 }  // namespace troupe::store

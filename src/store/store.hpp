@@ -93,7 +93,7 @@ struct entry {
 /// Proof of ownership that every owner's write carries.
 struct lease {
   shard_id shard;
-  epoch term;   ///< grows by one at every claim
+  epoch term;   ///< higher at every claim
   seq_no tail;  ///< last sequence appended when the answer was made
 };
 
@@ -276,6 +276,7 @@ struct figures {
   std::uint64_t journal = 0;  ///< accepted, not acknowledged
   std::uint64_t outbox = 0;   ///< committed, not settled
   std::uint64_t timers = 0;
+  /// Records. Redis counts those, too, that went with the end of their state.
   std::uint64_t chats = 0;
   std::uint64_t dead_letters = 0;
   std::uint64_t bytes = 0;       ///< of the file(s), or estimated
@@ -312,7 +313,8 @@ class backend {
 
   /// Appends each arrival to its shard's journal with the next sequence,
   /// unless its id was accepted within `dedup_window` (or stands earlier in
-  /// the batch). All or nothing. Receipts are in the order of the batch.
+  /// the batch). All or nothing, for each shard; an error says that of some
+  /// shard. Receipts are in the order of the batch.
   /// **Order**: arrivals that share one group commit, of this call or of
   /// several, are appended in update id order.
   /// **Repeat**: the repeated ones are answered as not fresh.
@@ -414,8 +416,8 @@ class backend {
                             callback<std::vector<dead_letter>> done) = 0;
 
   /// Moves dead letters back to the end of their journals, in id order, in one
-  /// step. The answer lists the appended entries; ids that are not there are
-  /// skipped.
+  /// step for each shard. The answer lists the appended entries; ids that are
+  /// not there are skipped.
   virtual void retry(std::vector<dead_letter_id> which,
                      callback<std::vector<entry>> done) = 0;
 
@@ -423,7 +425,8 @@ class backend {
   virtual void drop(std::vector<dead_letter_id> which,
                     callback<std::size_t> done) = 0;
 
-  /// Members of the audience with a key above `after`, ascending.
+  /// Members of the audience after `after`, at most `limit`, in a fixed order
+  /// of the store's own: a walk from page to page meets each member once.
   virtual void audience(std::optional<chat_key> after, std::size_t limit,
                         callback<std::vector<member>> done) = 0;
 
@@ -437,12 +440,17 @@ class backend {
 
 /// How to open a store.
 struct options {
-  /// Or `memory:`; or `memory:NAME`, which all in this process that open it by
-  /// that name share, each as a node of its own, until the last one closes it.
+  /// Or `redis://...` (redis_url.hpp); `memory:`; or `memory:NAME`, which all
+  /// in this process that open it by that name share, each as a node of its
+  /// own, until the last one closes it.
   std::string url = "sqlite:./troupe.db";
   std::uint16_t shards = 128;  ///< used at creation; must fit what is there
   const clock* time = &system_clock();
   bool synchronous_full = true;  ///< sqlite: fsync at every group commit
+  std::string bot{};             ///< redis: whose; several can share a server
+  /// redis: also one without an append-only file, or that evicts keys.
+  bool allow_volatile = false;
+  unsigned wait_replicas = 0;  ///< redis: that have a write before its answer
 };
 
 /// Opens or creates the store that `url` names.

@@ -17,6 +17,11 @@ TEST_CASE("HMAC-SHA-256 gives the digests of RFC 4231") {
         "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
+TEST_CASE("SHA-1 gives the digests of FIPS 180") {
+  CHECK(sha1_hex("abc") == "a9993e364706816aba3e25717850c26c9cd0d89d");
+  CHECK(sha1_hex("") == "da39a3ee5e6b4b0d3255bfef95601890afd80709");
+}
+
 TEST_CASE("constant-time equality is equality") {
   CHECK(equal_constant_time("", ""));
   CHECK(equal_constant_time("abc", "abc"));

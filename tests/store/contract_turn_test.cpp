@@ -425,18 +425,30 @@ TEST_CASE("the audience remembers the first and the last sight", "[contract]") {
   commit_one(s, held, t);
   fixture.reopen();
   auto& later = *fixture;
-  auto all = later.audience().value();
+  const auto all = later.audience().value();
   REQUIRE(all.size() == 3);
-  CHECK(all[0].key == chat_key::chat(-5));
-  CHECK(all[1].key == key);
-  CHECK(all[1].status == audience_status::blocked);
-  CHECK(all[1].language == "de");
-  CHECK(all[1].first_seen == first);
-  CHECK(all[1].last_seen == first + milliseconds{500});
-  CHECK(all[2].status == audience_status::gone);
-  auto page = later.audience(chat_key::chat(-5), 1).value();
-  REQUIRE(page.size() == 1);
-  CHECK(page[0].key == key);
+  auto of = [&](chat_key k) {
+    for (const auto& m : all)
+      if (m.key == k)
+        return m;
+    FAIL("no " << to_string(k));
+    return member{};
+  };
+  CHECK(of(chat_key::chat(-5)).status == audience_status::active);
+  CHECK(of(key).status == audience_status::blocked);
+  CHECK(of(key).language == "de");
+  CHECK(of(key).first_seen == first);
+  CHECK(of(key).last_seen == first + milliseconds{500});
+  CHECK(of(chat_key::chat(99)).status == audience_status::gone);
+  // Page by page the same members, in the same order.
+  std::optional<chat_key> after;
+  for (const auto& m : all) {
+    const auto page = later.audience(after, 1).value();
+    REQUIRE(page.size() == 1);
+    CHECK(page[0].key == m.key);
+    after = m.key;
+  }
+  CHECK(later.audience(after).value().empty());
 }
 
 TEST_CASE("figures count what is there", "[contract]") {

@@ -3,6 +3,8 @@
 #include <cstdlib>
 #include <system_error>
 
+#include "tests/support/redis_server.hpp"
+
 namespace troupe::store::test {
 
 temporary_directory::temporary_directory() {
@@ -18,20 +20,83 @@ temporary_directory::~temporary_directory() {
 }
 
 std::vector<std::string> all_kinds() {
-  return {"memory", "sqlite", "shared memory", "faulty memory",
-          "faulty sqlite"};
+  std::vector<std::string> all{"memory", "sqlite", "shared memory",
+                               "faulty memory", "faulty sqlite"};
+  static const bool redis = redis_test::have_redis();
+  if (redis)
+    all.insert(all.end(), {"redis", "faulty redis"});
+  return all;
 }
 
+namespace {
+
+/// One for the whole program: each store has keys of its own in it.
+redis_test::redis_server& shared_redis() {
+  static redis_test::redis_server only{{.append_only = true}};
+  return only;
+}
+
+/// Runs a script on the keys of a bot that fit `pattern`, with how much time is
+/// to have passed.
+void pass_time(const std::string& script, const std::string& pattern,
+               milliseconds by) {
+  const auto whole =
+      "for _, k in ipairs(redis.call('KEYS', ARGV[1])) do " + script + " end";
+  const auto answer = shared_redis().ask(
+      {"EVAL", whole, "0", pattern, std::to_string(by.count())});
+  INFO(answer);
+  REQUIRE(answer.find("rror") == answer.npos);
+}
+
+/// The ends that Redis itself keeps.
+const std::string shorten_keys =
+    "local left = redis.call('PTTL', k) "
+    "if left > 0 then "
+    "redis.call('PEXPIRE', k, string.format('%.0f', left - ARGV[2])) end";
+
+/// Those of leases: `until` of a shard; nodes and names, which begin with it.
+const std::string shorten_leases =
+    "for _, field in ipairs(redis.call('HKEYS', k)) do "
+    "local old = redis.call('HGET', k, field) "
+    "local ms, rest = string.match(old, '^(%d+)(.*)$') "
+    "if string.match(k, '}:m$') and field ~= 'until' then ms = nil end "
+    "if ms then redis.call('HSET', k, field, "
+    "string.format('%.0f', ms - ARGV[2]) .. rest) end end";
+
+std::string next_bot() {
+  static std::atomic<unsigned> n{0};
+  return std::to_string(1000 + n++);
+}
+
+}  // namespace
+
 store_fixture::store_fixture(std::string kind)
-    : kind_{std::move(kind)}, store_{std::make_unique<sync_store>(make())} {}
+    : kind_{std::move(kind)}, bot_{next_bot()} {
+  if (redis())
+    time.on_advance = [this](milliseconds by) {
+      pass_time(shorten_keys, "troupe:{" + bot_ + ":*", by);
+    };
+  store_ = std::make_unique<sync_store>(make());
+}
+
+void store_fixture::pass(milliseconds by) {
+  if (!redis())
+    return time.advance(by);
+  for (const char* leases : {":*}:m", "}:n", "}:l"})
+    pass_time(shorten_leases, "troupe:{" + bot_ + leases, by);
+}
 
 std::unique_ptr<backend> store_fixture::make() {
   options how;
   how.shards = shard_count;
   how.time = &time;
-  how.url = durable()     ? "sqlite:" + dir_.file("store.db")
-            : exclusive() ? "memory:"
-                          : "memory:" + dir_.file("shared");
+  how.bot = bot_;
+  if (redis())
+    how.url = shared_redis().url();
+  else if (durable())
+    how.url = "sqlite:" + dir_.file("store.db");
+  else
+    how.url = exclusive() ? "memory:" : "memory:" + dir_.file("shared");
   auto opened = open(how);
   if (!opened)
     FAIL(to_string(opened.error()));

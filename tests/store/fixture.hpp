@@ -48,7 +48,7 @@ result<T> answer_of(Call call) {
 }
 
 /// How long leases last here.
-constexpr milliseconds lease_time{2'000};
+constexpr milliseconds lease_time{3'600'000};
 
 /// A store with every call made synchronous; `must_` forms want success.
 class sync_store {
@@ -177,7 +177,14 @@ class test_clock final : public clock {
   mono_time mono() const noexcept override {
     return mono_time{milliseconds{ms_.load()}};
   }
-  void advance(milliseconds by) { ms_ += by.count(); }
+  void advance(milliseconds by) {
+    ms_ += by.count();
+    if (on_advance)
+      on_advance(by);
+  }
+
+  /// For stores that leave the time to somebody else.
+  std::function<void(milliseconds)> on_advance;
 
  private:
   std::atomic<std::int64_t> ms_{1'700'000'000'000};
@@ -185,7 +192,8 @@ class test_clock final : public clock {
 
 constexpr std::uint16_t shard_count = 16;
 
-/// The kinds of store that the contract is held against.
+/// The kinds of store that the contract is held against; those on Redis if
+/// there is a redis-server.
 std::vector<std::string> all_kinds();
 
 /// A store of one kind with its clock and directory.
@@ -195,11 +203,22 @@ class store_fixture {
   sync_store& operator*() { return *store_; }
   sync_store* operator->() { return store_.get(); }
 
-  bool durable() const { return kind_.find("sqlite") != std::string::npos; }
+  bool redis() const { return kind_.find("redis") != std::string::npos; }
+  bool durable() const { return kind_.find("memory") == std::string::npos; }
   /// True if it says that nobody else can hold its leases.
-  bool exclusive() const { return kind_.find("shared") == std::string::npos; }
+  bool exclusive() const {
+    return !redis() && kind_.find("shared") == std::string::npos;
+  }
   /// Lets so much time pass for leases.
-  void pass(milliseconds by) { time.advance(by); }
+  void pass(milliseconds by);
+  /// By so much the time of leases may be off: on a server it passes by itself.
+  milliseconds moment() const {
+    return redis() ? lease_time / 4 : milliseconds{1};
+  }
+  /// What is over is over at most so much later than it says.
+  milliseconds slack() const {
+    return redis() ? milliseconds{std::chrono::hours{2}} : milliseconds{0};
+  }
   /// Closes and opens again; does nothing to a store that forgets.
   void reopen();
 
@@ -210,6 +229,7 @@ class store_fixture {
 
   temporary_directory dir_;
   std::string kind_;
+  std::string bot_;  ///< redis: the store's own part of the keys
   std::unique_ptr<sync_store> store_;
 };
 

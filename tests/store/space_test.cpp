@@ -119,6 +119,8 @@ TEST_CASE("forgotten blocks of update ids give their space back") {
 
 TEST_CASE("expired states and lone records are swept", "[contract]") {
   TROUPE_EACH_STORE();
+  if (fixture.redis())
+    return;  // Redis ends its keys by itself: redis_space_test.cpp
   const auto lone = chat_key::lone({9});
   const auto chat = chat_key::chat(42);
   for (const auto& key : {lone, chat}) {

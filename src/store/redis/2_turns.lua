@@ -1,0 +1,273 @@
+-- Turns and the outcomes of their calls.
+
+local function read_turn()
+  local t = {key = text(), version = text(), seq = text()}
+  if t.seq == '' then
+    t.timer, t.due = text(), text()
+  end
+  t.fields = {}
+  for i = 1, number() * 2 do
+    t.fields[i] = text()
+  end
+  t.expires, t.grace = text(), number()
+  t.labels, t.calls = number(), {}
+  for i = 1, number() do
+    t.calls[i] = {text(), text(), text()}
+  end
+  t.cancel = {}
+  for i = 1, number() do
+    t.cancel[i] = text()
+  end
+  t.set = {}
+  for i = 1, number() do
+    t.set[i] = {text(), text(), text()}
+  end
+  t.notices = {}
+  for i = 1, number() do
+    t.notices[i] = {text(), text()}
+  end
+  t.sights = read_sights()
+  t.parcels = read_parcels()
+  t.dead, t.dead_head = text(), text()
+  return t
+end
+
+local function due_of(key, name)
+  local found = call('HGET', p .. 't:' .. key, name)
+  return found and string.match(found, '^%-?%d+')
+end
+
+-- What the turns before this one of the same part would leave behind.
+local function foresee(t, seen)
+  if t.seq ~= '' then
+    if seen.done[t.seq] then
+      return 'stale'
+    end
+    local id = t.seq .. '-0'
+    local found = call('XRANGE', p .. 'j', id, id)[1]
+    if not found then
+      return 'stale'
+    end
+    t.head, t.body = found[2][2], found[2][4]
+    local owner = string.match(t.head, '^%d+ (%S+)')
+    if owner ~= t.key then
+      return nil, {'no', 'chat', t.key, t.seq, owner}
+    end
+  else
+    local name = t.key .. '\n' .. t.timer
+    local due = seen.timers[name]
+    if due == nil then
+      due = due_of(t.key, t.timer)
+    end
+    if due ~= t.due then
+      return 'stale'
+    end
+    seen.timers[name] = false
+  end
+  local version = seen.versions[t.key]
+  if not version then
+    version = tonumber(call('HGET', p .. 'c:' .. t.key, 'v') or 0)
+  end
+  if whole(version) ~= t.version then
+    return nil, {'no', 'version', t.key, t.version, whole(version)}
+  end
+  for _, c in ipairs(t.calls) do
+    if seen.calls[c[1]] or call('HEXISTS', p .. 'o', c[1]) == 1 then
+      return nil, {'no', 'call', c[1]}
+    end
+    seen.calls[c[1]] = true
+  end
+  if t.seq ~= '' then
+    seen.done[t.seq] = true
+  end
+  seen.versions[t.key] = version + 1
+  for _, name in ipairs(t.cancel) do
+    seen.timers[t.key .. '\n' .. name] = false
+  end
+  for _, s in ipairs(t.set) do
+    seen.timers[t.key .. '\n' .. s[1]] = s[2]
+  end
+  return 'go'
+end
+
+local function remove_timer(key, name)
+  call('ZREM', p .. 't', key .. '\n' .. name)
+  call('HDEL', p .. 't:' .. key, name)
+end
+
+local function acknowledge(t)
+  if t.seq ~= '' then
+    call('XDEL', p .. 'j', t.seq .. '-0')
+    if t.dead ~= '' then
+      bury(t.head, t.body, string.sub(t.dead, 2))
+    end
+    return
+  end
+  if t.dead ~= '' then
+    local kept = call('HGET', p .. 't:' .. t.key, t.timer)
+    bury(t.dead_head, string.match(kept, '^%-?%d+ (.*)$'),
+         string.sub(t.dead, 2))
+  end
+  remove_timer(t.key, t.timer)
+end
+
+-- A label keeps the message of its last call that was sent; past `most` of
+-- them the one with the oldest call goes. Ids are hex of one length: they
+-- compare as text.
+local function put_labels(rec, t)
+  local any = false
+  for _, c in ipairs(t.calls) do
+    if c[3] ~= '' then
+      local old = call('HGET', rec, 'l:' .. c[3])
+      local message = old and string.match(old, ' (.*)$') or '0'
+      call('HSET', rec, 'l:' .. c[3], c[1] .. ' ' .. message)
+      any = true
+    end
+  end
+  -- v, s, m, e and x are the other fields there can be.
+  if not any or call('HLEN', rec) <= t.labels then
+    return
+  end
+  local labels, all = {}, call('HGETALL', rec)
+  for i = 1, #all, 2 do
+    if string.sub(all[i], 1, 2) == 'l:' then
+      labels[#labels + 1] = {all[i + 1], all[i]}
+    end
+  end
+  table.sort(labels, function(a, b) return a[1] < b[1] end)
+  for i = 1, #labels - t.labels do
+    call('HDEL', rec, labels[i][2])
+  end
+end
+
+-- A record with an end is dropped whole some time after it: by then nobody
+-- holds its version any more.
+local function put_record(t)
+  local rec = p .. 'c:' .. t.key
+  if call('HINCRBY', rec, 'v', 1) == 1 then
+    call('HINCRBY', p .. 'm', 'chats', 1)
+  end
+  if #t.fields > 0 then
+    call('HSET', rec, unpack(t.fields))
+  end
+  put_labels(rec, t)
+  if t.expires == '0' then
+    if call('HDEL', rec, 'x') == 1 then
+      call('PERSIST', rec)
+    end
+  elseif t.expires ~= '' then
+    call('HSET', rec, 'x', t.expires)
+    call('PEXPIRE', rec,
+         whole(math.max(tonumber(t.expires) - now, 0) + t.grace))
+  end
+end
+
+function ops.commit()
+  local epoch = text()
+  local turns = {}
+  for i = 1, number() do
+    turns[i] = read_turn()
+  end
+  if not holds(epoch) then
+    return {'no', 'fenced'}
+  end
+  local seen = {done = {}, versions = {}, timers = {}, calls = {}}
+  for _, t in ipairs(turns) do
+    local verdict, why = foresee(t, seen)
+    if why then
+      return why
+    end
+    t.stale = verdict == 'stale'
+  end
+  local out = {'ok'}
+  for i, t in ipairs(turns) do
+    local answer = {}
+    if not t.stale then
+      answer[1] = {}
+      answer[2] = {}
+      acknowledge(t)
+      put_record(t)
+      for _, c in ipairs(t.calls) do
+        call('HSET', p .. 'o', c[1], c[2])
+      end
+      for _, name in ipairs(t.cancel) do
+        remove_timer(t.key, name)
+      end
+      for _, s in ipairs(t.set) do
+        call('HSET', p .. 't:' .. t.key, s[1], s[2] .. ' ' .. s[3])
+        call('ZADD', p .. 't', s[2], t.key .. '\n' .. s[1])
+      end
+      for n, notice in ipairs(t.notices) do
+        answer[1][n] = append(notice[1], notice[2])
+      end
+      for _, s in ipairs(t.sights) do
+        see(s[1], s[2], s[3], s[4])
+      end
+      post(t.parcels, answer[2])
+    end
+    out[i + 1] = answer
+  end
+  return out
+end
+
+local function read_settlement()
+  return {id = text(), final = text() == '1', record = text(), label = text(),
+          message = text(), head = text(), body = text(), spent_at = text(),
+          spent = text(), sights = read_sights(), parcels = read_parcels(),
+          dead = text(), dead_head = text(), dead_body = text()}
+end
+
+local function settle_one(s, posted)
+  if not s.final then
+    -- The first character of a call says whether it was attempted.
+    local kept = call('HGET', p .. 'o', s.id)
+    if kept then
+      call('HSET', p .. 'o', s.id, '1' .. string.sub(kept, 2))
+    end
+    return '0'
+  end
+  if call('HDEL', p .. 'o', s.id) == 0 then
+    return '0'
+  end
+  if s.label ~= '' then
+    local rec = p .. 'c:' .. s.record
+    local old = call('HGET', rec, 'l:' .. s.label)
+    if old and string.match(old, '^%x+') == s.id then
+      call('HSET', rec, 'l:' .. s.label, s.id .. ' ' .. s.message)
+    end
+  end
+  if s.spent ~= '' then
+    local window = 60000
+    call('ZADD', p .. 'g', s.spent_at, s.spent .. ' ' .. s.id)
+    call('ZREMRANGEBYSCORE', p .. 'g', '-inf', '(' .. whole(now - window))
+    call('PEXPIRE', p .. 'g', window * 2)
+  end
+  for _, x in ipairs(s.sights) do
+    see(x[1], x[2], x[3], x[4])
+  end
+  post(s.parcels, posted)
+  if s.dead ~= '' then
+    bury(s.dead_head, s.dead_body, string.sub(s.dead, 2))
+  end
+  return s.head ~= '' and append(s.head, s.body) or '0'
+end
+
+-- {{sequence of the event or 0, {parcels}}, ...}
+function ops.settle()
+  local epoch = text()
+  local all = {}
+  for i = 1, number() do
+    all[i] = read_settlement()
+  end
+  if not holds(epoch) then
+    return {'no', 'fenced'}
+  end
+  local out = {'ok'}
+  for i, s in ipairs(all) do
+    local posted = {}
+    local seq = settle_one(s, posted)
+    out[i + 1] = {seq, posted}
+  end
+  return out
+end
+
