@@ -18,7 +18,9 @@ constexpr unsigned bulk_share = 10;
 
 budget::budget(unsigned per_second, unsigned bulk_per_second,
                milliseconds margin)
-    : total_{per_second, milliseconds{1000}, margin},
+    : full_{per_second},
+      full_bulk_{bulk_per_second},
+      total_{per_second, milliseconds{1000}, margin},
       bulk_window_{bulk_per_second, milliseconds{1000}, margin} {}
 
 void budget::want(claim who, unsigned cost, bool bulk) {
@@ -64,9 +66,9 @@ std::optional<mono_time> budget::next(mono_time now) const {
   if (!bulk_.empty())
     consider(std::max(total_.earliest(now, bulk_.front().cost),
                       bulk_window_.earliest(now, bulk_.front().cost)));
-  if (at)
-    at = std::max(*at, frozen_until_);
-  return at;
+  if (!at || *at == mono_time::max())
+    return std::nullopt;  // nothing but a larger share helps
+  return std::max(*at, frozen_until_);
 }
 
 void budget::answered(window::ticket which, mono_time at, bool arrived) {
@@ -100,6 +102,17 @@ void budget::freeze(mono_time until) {
 void budget::spend_all(mono_time now) {
   total_.spend(now, total_.limit());
   bulk_window_.spend(now, bulk_window_.limit());
+}
+
+void budget::spend(mono_time at, unsigned messages) {
+  total_.spend(at, messages);
+}
+
+void budget::resize(unsigned per_second) {
+  total_.resize(per_second);
+  if (full_ != 0)
+    bulk_window_.resize(static_cast<unsigned>(
+        std::uint64_t{full_bulk_} * std::min(per_second, full_) / full_));
 }
 
 }  // namespace troupe::actors

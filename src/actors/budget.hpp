@@ -52,6 +52,13 @@ class budget {
   /// Counts the whole window as spent at `now`: after a restart.
   void spend_all(mono_time now);
 
+  /// Counts so many as spent at `at`.
+  void spend(mono_time at, unsigned messages);
+
+  /// Only so many per second of the bot's budget are ours; campaigns' share
+  /// shrinks with it.
+  void resize(unsigned per_second);
+
   std::size_t waiting() const noexcept {
     return interactive_.size() + bulk_.size();
   }
@@ -66,6 +73,8 @@ class budget {
 
   std::deque<wish>* choose(mono_time now);
 
+  const unsigned full_;
+  const unsigned full_bulk_;
   window total_;
   window bulk_window_;
   std::deque<wish> interactive_;

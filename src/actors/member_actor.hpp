@@ -22,6 +22,7 @@ class member_actor : public actor_base {
   void beat();
   void on_alive(nodes_alive& m);
   void place_shards(const std::vector<std::string>& names);
+  void tell_wants(const std::vector<store::node_info>& nodes);
   void leave();
 
   const std::shared_ptr<services> shared_;

@@ -12,6 +12,7 @@
 
 #include "actors/lane.hpp"
 #include "actors/services.hpp"
+#include "actors/slices.hpp"
 #include "http/server.hpp"
 #include "store/store.hpp"
 
@@ -24,6 +25,7 @@ using tick_atom = caf::atom_constant<caf::atom("tick")>;
 using retry_atom = caf::atom_constant<caf::atom("retry")>;
 using heal_atom = caf::atom_constant<caf::atom("heal")>;
 using go_atom = caf::atom_constant<caf::atom("go")>;
+using slice_atom = caf::atom_constant<caf::atom("slice")>;
 using quiet_atom = caf::atom_constant<caf::atom("quiet")>;
 using leave_atom = caf::atom_constant<caf::atom("leave")>;
 
@@ -211,6 +213,16 @@ struct permit_back {
   mono_time at;
   bool arrived;
 };
+/// What every live node wants of the budget.
+struct peer_wants {
+  std::vector<budget_want> all;
+  wall_time frozen_until{};  ///< one of them saw a 429 of the whole bot
+};
+struct slice_answer {
+  unsigned slice;
+  mono_time asked;
+  result<std::optional<store::grant>> answer;
+};
 struct flood_seen {
   chat_key chat;
   milliseconds retry_after;
@@ -289,6 +301,7 @@ struct report_chat {
 struct global_report {
   std::size_t waiting = 0;
   unsigned used = 0, limit = 0;
+  unsigned slices = 0, slices_of = 0;  ///< of the budget; 0 of 0: all of it
   double factor = 1;
   std::int64_t frozen_ms = 0;
 };
@@ -331,6 +344,8 @@ TROUPE_LOCAL_MESSAGE(lane_fetched)
 TROUPE_LOCAL_MESSAGE(lane_resolved)
 TROUPE_LOCAL_MESSAGE(permit_wanted)
 TROUPE_LOCAL_MESSAGE(permit_back)
+TROUPE_LOCAL_MESSAGE(peer_wants)
+TROUPE_LOCAL_MESSAGE(slice_answer)
 TROUPE_LOCAL_MESSAGE(flood_seen)
 TROUPE_LOCAL_MESSAGE(send_call)
 TROUPE_LOCAL_MESSAGE(timer_armed)

@@ -289,8 +289,9 @@ bool node::drain(milliseconds deadline) {
   // Other nodes don't wait for that: they take the rest from the store.
   if (s.members)
     caf::anon_send(s.members, leave_atom::value);
-  if (s.members && s.poller)
-    caf::anon_send(s.poller, leave_atom::value);
+  for (auto& a : {s.poller, s.global})
+    if (s.members && a)
+      caf::anon_send(a, leave_atom::value);
   wait(s.members ? end : from + deadline / 2, [&] {
     return s.turning == 0 && s.accepting == 0 && s.hinted == 0 &&
            s.pending == 0 && s.parked == 0 && s.turning == 0 &&

@@ -139,11 +139,11 @@ std::string render(services& s, collection& c) {
       {"outbox", s.outbox.load()},       {"in_flight", s.flying.load()},
       {"settling", s.settling.load()}};
   if (c.global)
-    root["global_limit"] = json::object{{"waiting", c.global->waiting},
-                                        {"used", c.global->used},
-                                        {"limit", c.global->limit},
-                                        {"factor", c.global->factor},
-                                        {"frozen_ms", c.global->frozen_ms}};
+    root["global_limit"] = json::object{
+        {"waiting", c.global->waiting},     {"used", c.global->used},
+        {"limit", c.global->limit},         {"slices", c.global->slices},
+        {"slices_of", c.global->slices_of}, {"factor", c.global->factor},
+        {"frozen_ms", c.global->frozen_ms}};
   if (c.figures) {
     auto& f = *c.figures;
     root["store"] = json::object{{"journal", f.journal},

@@ -116,6 +116,10 @@ struct services {
   std::mutex nodes_lock;
   std::vector<store::node_info> nodes;  ///< alive, as last heard
 
+  /// What this node could use of the bot's budget, in slices.
+  std::atomic<unsigned> budget_want{1};
+  std::atomic<unsigned> budget_largest{1};
+
   /// Adds to a count for as long as it lives.
   class counted {
    public:

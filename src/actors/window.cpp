@@ -15,11 +15,13 @@ constexpr double recovery = 1.1;
 }  // namespace
 
 window::window(unsigned limit, milliseconds period, milliseconds margin)
-    : limit_{limit}, period_{period}, margin_{margin} {}
+    : full_{limit}, limit_{limit}, period_{period}, margin_{margin} {}
 
 mono_time window::earliest(mono_time now, unsigned cost) const {
-  if (limit_ == 0 || cost == 0)
+  if (full_ == 0 || cost == 0)
     return now;
+  if (limit_ < full_ && std::min(cost, full_) > limit_)
+    return mono_time::max();
   auto need = std::min(cost, limit_);
   unsigned held = 0;
   for (auto& s : slots_)
@@ -44,7 +46,7 @@ mono_time window::earliest(mono_time now, unsigned cost) const {
 
 window::ticket window::take(mono_time now, unsigned cost) {
   auto id = next_++;
-  if (limit_ == 0 || cost == 0)
+  if (full_ == 0 || cost == 0)
     return id;
   forget(now);
   // More than a whole window: one full window, held for several periods.
@@ -67,8 +69,8 @@ void window::answered(ticket which, mono_time at, bool arrived) {
 }
 
 void window::spend(mono_time at, unsigned messages) {
-  if (limit_ != 0 && messages != 0)
-    slots_.push_back({0, std::min(messages, limit_), at + guard, period_});
+  if (full_ != 0 && messages != 0)
+    slots_.push_back({0, std::min(messages, full_), at + guard, period_});
 }
 
 void window::slow_down(mono_time now) {

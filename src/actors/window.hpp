@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -24,11 +25,16 @@ class window {
   /// @param limit messages per period; 0 is no limit.
   window(unsigned limit, milliseconds period, milliseconds margin);
 
-  bool unlimited() const noexcept { return limit_ == 0; }
+  bool unlimited() const noexcept { return full_ == 0; }
+
+  /// From now on only so many of the limit given at first; 0 is none at all,
+  /// and more than that limit, or a limit of what has none, is not possible.
+  void resize(unsigned limit) { limit_ = std::min(limit, full_); }
 
   /// When `cost` messages may leave: `now` if at once, else the earliest time
   /// known by now (an answer may make it earlier). A cost over the limit waits
-  /// for an empty window.
+  /// for an empty window; while the limit is cut down, for a larger limit:
+  /// `mono_time::max()`.
   mono_time earliest(mono_time now, unsigned cost = 1) const;
 
   /// Takes the slots for a call that leaves at `now`. The caller has checked
@@ -70,6 +76,7 @@ class window {
   milliseconds stretched(mono_time now) const;
   void forget(mono_time now);
 
+  unsigned full_;
   unsigned limit_;
   milliseconds period_;
   milliseconds margin_;

@@ -1,0 +1,88 @@
+#include "tests/actors/cluster_rig.hpp"
+
+using namespace troupe;
+using namespace troupe::testing;
+
+namespace {
+
+constexpr unsigned per_second = 10;
+
+actors::node_options limited(const std::string& name) {
+  auto how = hasty(name);
+  how.limits.global_per_second = per_second;
+  // A slow machine may be slow to take a call, too.
+  how.limits.margin = 3s;
+  return how;
+}
+
+/// The most calls that arrived within one second.
+std::size_t densest(const telegram_double& telegram) {
+  auto calls = telegram.calls();
+  std::sort(calls.begin(), calls.end(),
+            [](auto& a, auto& b) { return a.at < b.at; });
+  std::size_t most = 0, from = 0;
+  for (std::size_t to = 0; to < calls.size(); ++to) {
+    while (calls[to].at - calls[from].at >= 1s)
+      ++from;
+    most = std::max(most, to - from + 1);
+  }
+  return most;
+}
+
+int slices_of(rig& node) {
+  return node.stats().at("global_limit").at("slices").to_number<int>();
+}
+
+}  // namespace
+
+TEST_CASE("G7: the nodes of a cluster keep the bot's budget together") {
+  constexpr std::int64_t chats = 60;
+  telegram_double telegram;
+  auto a = std::make_unique<rig>(limited("a"), std::make_shared<counter_bot>(),
+                                 way_to("budget"), telegram.url());
+  rig b{limited("b"), std::make_shared<counter_bot>(), way_to("budget"),
+        telegram.url()};
+  REQUIRE(settled({a.get(), &b}));
+  REQUIRE(eventually([&] { return slices_of(*a) > 0 && slices_of(b) > 0; }));
+  CHECK(a->stats().at("global_limit").at("slices_of") == per_second);
+  for (std::int64_t chat = 1; chat <= chats; ++chat)
+    (chat % 2 ? *a : b).post(text_update(chat, chat, "x"));
+  REQUIRE(a->settle());
+  REQUIRE(b.settle());
+  CHECK(eventually([&] { return telegram.accepted() >= chats / 2; }));
+  a.reset();  // its share comes back when its leases have run out
+  for (std::int64_t chat = 1; chat <= chats; ++chat) {
+    CHECK(eventually([&] { return !telegram.texts(chat).empty(); }));
+    CHECK(first_sights(telegram.texts(chat)) == counted({"x"}));
+  }
+  CHECK(eventually([&] { return slices_of(b) == int(per_second); }));
+  CHECK(densest(telegram) <= per_second);
+}
+
+TEST_CASE("who has the traffic has most of the budget") {
+  telegram_double telegram;
+  rig a{limited("a"), std::make_shared<counter_bot>(), way_to("demand"),
+        telegram.url()};
+  rig b{limited("b"), std::make_shared<counter_bot>(), way_to("demand"),
+        telegram.url()};
+  REQUIRE(settled({&a, &b}));
+  constexpr int half = per_second / 2;
+  REQUIRE(
+      eventually([&] { return slices_of(a) == half && slices_of(b) == half; }));
+  // To chats of a's shards only, until a has what b does not need.
+  const auto shards = owned_by(a);
+  std::int64_t id = 0, chat = 0;
+  CHECK(eventually([&] {
+    const auto waiting = a.stats().at("global_limit").at("waiting");
+    for (int i = 0; i < 5 && waiting.to_number<int>() < 20; ++i) {
+      do {
+        ++chat;
+      } while (!shards.contains(
+          shard_of(chat_key::chat(chat), cluster_shards).value));
+      a.post(text_update(++id, chat, "x"));
+    }
+    return slices_of(a) > int(per_second) * 7 / 10;
+  }));
+  CHECK(eventually([&] { return slices_of(b) == 1; }));
+  CHECK(densest(telegram) <= per_second);
+}
