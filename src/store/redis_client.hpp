@@ -45,8 +45,9 @@ struct client_options {
 ///
 /// **Order**: what one thread asks for with the same route is sent in that
 /// order, also when it is sent again: after NOSCRIPT, after a lost connection,
-/// to a slot's new place. (Not while the keys of one slot are halfway from one
-/// node to another, nor across what was given up.)
+/// to a slot's new place. (Not between two scripts when the server has just
+/// forgotten both, nor while the keys of one slot are halfway from one node to
+/// another, nor across what was given up.)
 ///
 /// **Errors** of a command:
 /// - `unavailable`: nothing was done. No connection in time, or the server

@@ -132,7 +132,7 @@ TEST_CASE("Redis Cluster: a slot that moves under load keeps its order") {
   const auto key = key_in(slot);
   constexpr std::size_t calls = 20'000;
   tally ends{calls}, others{calls};
-  std::thread load{[&] {
+  std::jthread load{[&] {
     for (std::size_t i = 0; i < calls; ++i) {
       c->eval(append, {key}, {i}, {.timeout = 100s}, ends.of(i));
       c->eval(append, {"{" + std::to_string(i % 100) + "x}"}, {i},
@@ -242,7 +242,7 @@ TEST_CASE("Redis Cluster: a planned failover loses nothing and no order") {
   constexpr std::size_t calls = 20'000;
   const auto key = key_in(5);  // of node 0
   tally ends{calls};
-  std::thread load{[&] {
+  std::jthread load{[&] {
     for (std::size_t i = 0; i < calls; ++i) {
       c->eval(append, {key}, {i}, {.timeout = 100s}, ends.of(i));
       if (i % 10 == 0)

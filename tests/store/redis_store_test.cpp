@@ -264,7 +264,7 @@ TEST_CASE(
   // each is repeated until it is known, and done once.
   std::atomic<bool> over{false};
   std::atomic<unsigned> steps{0};
-  std::thread cutter{[&] {
+  std::jthread cutter{[&] {
     for (unsigned cut = 0; !over;) {
       if (steps < cut + 2) {
         std::this_thread::yield();
