@@ -148,7 +148,8 @@ TEST_CASE("Redis: big pipelines and big answers do not block each other") {
   CHECK(right == calls);
 }
 
-TEST_CASE("Redis: SCRIPT FLUSH under load is not noticed, nor the order lost") {
+TEST_CASE("Redis: SCRIPT FLUSH under load is not noticed, nor the order lost",
+          "[.][unsteady]") {
   if (!have_redis())
     return;
   redis_server server;

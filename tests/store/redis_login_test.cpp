@@ -106,7 +106,8 @@ TEST_CASE("Redis: an ACL user may do what it may, and hears what it may not") {
   CHECK(got.error().context.find("NOPERM") != std::string::npos);
 }
 
-TEST_CASE("Redis: a changed password is told to those that wait") {
+TEST_CASE("Redis: a changed password is told to those that wait",
+          "[.][unsteady]") {
   if (!have_redis())
     return;
   redis_server server{{.lines = {"user bot on >first ~* +@all"}}};
@@ -159,7 +160,8 @@ TEST_CASE("Redis: a primary that becomes a replica is left, and asked again") {
   CHECK(server.ask({"GET", "k"}) == "2");
 }
 
-TEST_CASE("Redis over TLS: only a server that the CA knows is talked to") {
+TEST_CASE("Redis over TLS: only a server that the CA knows is talked to",
+          "[.][unsteady]") {
   if (!have_redis())
     return;
   const authority ca;

@@ -97,7 +97,8 @@ TEST_CASE("Redis Sentinel: a dead primary under load is replaced") {
   CHECK(c->now().reconnects >= 1);
 }
 
-TEST_CASE("Redis Sentinel: a planned failover loses nothing repeatable") {
+TEST_CASE("Redis Sentinel: a planned failover loses nothing repeatable",
+          "[.][unsteady]") {
   if (!have_redis())
     return;
   redis_sentinels all;
