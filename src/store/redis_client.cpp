@@ -49,6 +49,7 @@ hub::parts parts_of(const target& where, const client_options& options,
   how.line.patience = options.patience;
   how.line.wait_replicas = options.wait_replicas;
   how.line.wait_timeout = options.wait_timeout;
+  how.line.scripts = options.scripts;
   how.wire.open = std::min(options.attempt_timeout, options.connect_timeout);
   how.wire.dead_after = options.patience * 3;
   how.hello.user = where.user;

@@ -30,6 +30,9 @@ struct client_options {
   /// primary's `WAIT` is shared by all commands that leave together.
   unsigned wait_replicas = 0;
   milliseconds wait_timeout{1000};
+  /// Taught to every server at once when one of them is wanted. (Others are
+  /// taught when they are first wanted, which waits for those on their way.)
+  std::vector<script> scripts = {};
   /// An answer that is larger ends its connection.
   std::size_t most_answer_bytes = 256 * 1024 * 1024;
   std::string name = "troupe";  ///< in CLIENT LIST
@@ -45,9 +48,9 @@ struct client_options {
 ///
 /// **Order**: what one thread asks for with the same route is sent in that
 /// order, also when it is sent again: after NOSCRIPT, after a lost connection,
-/// to a slot's new place. (Not between two scripts when the server has just
-/// forgotten both, nor while the keys of one slot are halfway from one node to
-/// another, nor across what was given up.)
+/// to a slot's new place. (Not while the keys of one slot are halfway from one
+/// node to another, nor across what was given up; and plain commands do not
+/// wait for a script that the server forgot while it was on its way.)
 ///
 /// **Errors** of a command:
 /// - `unavailable`: nothing was done. No connection in time, or the server
@@ -78,8 +81,9 @@ class client {
   client& operator=(const client&) = delete;
 
   /// Runs a script (EVALSHA; the text goes along when the server may not know
-  /// it). The first key routes it, so there is at least one; in a cluster all
-  /// of them must be of one slot.
+  /// it: EVAL if there is only one script, else MULTI and SCRIPT LOAD). Each is
+  /// remembered for good: make it once. The first key routes it, so there is at
+  /// least one; in a cluster all of them must be of one slot.
   /// **Cost**: one copy of each argument into the output buffer.
   void eval(const script& code, std::vector<std::string> keys,
             std::vector<arg> args, how terms, async::callback<reply> done);

@@ -37,6 +37,9 @@ class cluster_hub final : public hub {
   };
 
   void begin() override { want_map(); }
+  std::string scouting() const override {
+    return scout_ ? scout_->standing() : "";
+  }
   void dispatch(command_ptr what) override;
   void detour(pipeline::detour what) override;
   void locate(node& which) override;

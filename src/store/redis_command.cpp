@@ -37,10 +37,24 @@ script::script(std::string text) {
       data{std::move(text), std::move(sha), next_script_number()});
 }
 
-void known_scripts::insert(const script& code) {
-  if (known_.size() <= code.number())
-    known_.resize(code.number() + 1);
-  known_[code.number()] = true;
+void script_shelf::add(const script& code) {
+  if (added_.size() <= code.number()) {
+    added_.resize(code.number() + 1);
+    taught_.resize(code.number() + 1);
+  }
+  if (added_[code.number()])
+    return;
+  added_[code.number()] = true;
+  all_.push_back(code);
+}
+
+unsigned script_shelf::append_lesson(std::string& out) {
+  append_words(out, {"MULTI"});
+  taught_ = added_;
+  for (const auto& each : all_)
+    append_words(out, {"SCRIPT", "LOAD", each.text()});
+  append_words(out, {"EXEC"});
+  return static_cast<unsigned>(all_.size()) + 2;
 }
 
 unsigned append_command(std::string& out, const command& what, bool as_text) {

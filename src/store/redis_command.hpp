@@ -92,26 +92,37 @@ struct command {
   bool pinned = false;      ///< to its node, whatever the slot map says
   bool asking = false;      ///< ASKING goes before it
   bool doubt = false;       ///< it may have been done by an earlier connection
-  std::uint8_t misses = 0;  ///< how often the server lacked the script
+  std::uint8_t misses = 0;  ///< how often the server lacked its script
   std::uint8_t hops = 0;    ///< how often it was sent to another node
 
-  /// Its script goes along as text whatever the server should know.
+  /// Teaching its script did not help: it goes along as text.
   bool in_full() const noexcept { return misses > 1; }
 };
 
 using command_ptr = std::unique_ptr<command>;
 
-/// The scripts that a connection's server has been sent.
-class known_scripts {
+/// The scripts that were ever asked for, and whether the server at the other
+/// end has been taught them. All are taught in one step (MULTI), so that what
+/// makes a server forget (SCRIPT FLUSH) makes it forget all or none of them.
+class script_shelf {
  public:
-  void insert(const script& code);
-  bool contains(const script& code) const noexcept {
-    return code.number() < known_.size() && known_[code.number()];
+  void add(const script& code);
+  /// Of one that was added.
+  bool taught(const script& code) const noexcept {
+    return taught_[code.number()];
   }
-  void clear() noexcept { known_.clear(); }
+  /// The server knows none of them.
+  void forgotten() noexcept { taught_.assign(added_.size(), false); }
+  /// There is one only: its text and then its SHA-1 do as well.
+  bool alone() const noexcept { return all_.size() == 1; }
+  /// The server got this one's text.
+  void told(const script& code) { taught_[code.number()] = true; }
+  /// Appends what teaches all of them. @returns how many replies that brings
+  unsigned append_lesson(std::string& out);
 
  private:
-  std::vector<bool> known_;
+  std::vector<script> all_;
+  std::vector<bool> added_, taught_;
 };
 
 /// Appends `what` in RESP, a script by its SHA-1 or by its text.

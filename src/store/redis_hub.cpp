@@ -64,6 +64,16 @@ void hub::failed(const greeting::failure& why) {
     tell_opened(error{errc::unavailable, why.why});
 }
 
+std::string hub::trouble() {
+  if (!trouble_.empty())
+    return trouble_;
+  auto at = scouting();
+  for (const auto& each : primaries())
+    if (at.empty())
+      at = each->standing();
+  return at + ": no answer in time";
+}
+
 void hub::tell_opened(result<> how) {
   if (auto done = std::exchange(opened_, nullptr))
     done(std::move(how));

@@ -39,7 +39,7 @@ class hub : public std::enable_shared_from_this<hub>, public node::home {
   /// The nodes that each serve a part of the keys.
   virtual std::vector<std::shared_ptr<node>> primaries() = 0;
   /// What kept it from being open so far.
-  const std::string& trouble() const noexcept { return trouble_; }
+  std::string trouble();
   /// Ends for good. @returns everything that had no answer, in order
   virtual std::vector<command_ptr> close() = 0;
 
@@ -53,6 +53,8 @@ class hub : public std::enable_shared_from_this<hub>, public node::home {
   void node_failed(node& which, const greeting::failure& why) override;
   void failed(const greeting::failure& why);
   void tell_opened(result<> how);
+  /// Whom a scout waits for, and what for.
+  virtual std::string scouting() const = 0;
   bool opening() const noexcept { return opened_ != nullptr; }
   std::shared_ptr<node> make_node();
   std::shared_ptr<scout> make_scout(milliseconds each);
@@ -63,7 +65,7 @@ class hub : public std::enable_shared_from_this<hub>, public node::home {
 
  private:
   opened opened_;
-  std::string trouble_ = "no answer yet";
+  std::string trouble_;
 };
 
 /// One primary, at a fixed place or where the Sentinels say.
@@ -80,6 +82,9 @@ class lone_hub final : public hub {
   void locate(node& which) override;
   void node_opened(node& which) override;
   void node_halted(node& which, pipeline::halt what) override;
+  std::string scouting() const override {
+    return scout_ ? scout_->standing() : "";
+  }
   std::string take_place(const reply& answer, address& found) const;
 
   std::shared_ptr<node> node_;

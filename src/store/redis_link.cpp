@@ -18,10 +18,6 @@ using net::error_code;
 
 namespace {
 
-/// Time for one address while there are others: a lost SYN is sent again after
-/// one second.
-constexpr milliseconds one_address{2000};
-
 /// A buffer that grew beyond this for one large batch is not kept.
 constexpr std::size_t kept_buffer = 1024 * 1024;
 
@@ -33,7 +29,8 @@ link::link(std::shared_ptr<net::lane> on, asio::ssl::context* tls, owner& whom,
       tls_{tls},
       owner_{&whom},
       how_{how},
-      io_{net::tcp_socket{on_->io()}} {}
+      io_{net::tcp_socket{on_->io()}},
+      dialer_{io_.socket()} {}
 
 void link::open(const address& to, greeting::terms how) {
   to_ = to;
@@ -68,47 +65,29 @@ void link::resolved(std::vector<net::tcp::endpoint> found,
   if (found.empty())
     return fail("resolving: " + why);
   stage_ = "connecting";
-  endpoints_ = std::move(found);
-  try_next();
+  dialer_.start(std::move(found), open_by_,
+                [self = shared_from_this()](const error_code& ec) {
+                  self->on_connected(ec);
+                });
+  sweep();
 }
 
-void link::try_next() {
-  if (tried_ == endpoints_.size())
-    return fail("connecting: " + last_error_.message());
-  const auto which = tried_++;
-  const auto left = static_cast<int>(endpoints_.size() - which);
-  if (left > 1) {
-    // One that swallows packets must not use up the time of all.
-    const auto share = std::chrono::duration_cast<milliseconds>(
-        (open_by_ - mono_now()) / left);
-    on_->after(std::clamp(share, milliseconds{1}, one_address),
-               [weak = weak_from_this(), which] {
-                 if (const auto self = weak.lock())
-                   self->give_up_address(which);
-               });
-  }
-  io_.close();
-  io_.socket().async_connect(endpoints_[which],
-                             [self = shared_from_this()](const error_code& ec) {
-                               self->on_connected(ec);
-                             });
-}
-
-void link::give_up_address(std::size_t which) {
-  // Ends the attempt, whose handler goes on with the next.
-  if (owner_ != nullptr && tried_ == which + 1 &&
-      stage_ == std::string_view{"connecting"})
-    io_.close();
+void link::sweep() {
+  if (owner_ == nullptr || connected_)
+    return;
+  dialer_.sweep(mono_now());
+  on_->after(net::sweep_every, [weak = weak_from_this()] {
+    if (const auto self = weak.lock())
+      self->sweep();
+  });
 }
 
 void link::on_connected(const error_code& ec) {
   if (owner_ == nullptr)
     return;
-  if (ec) {
-    last_error_ =
-        ec == asio::error::operation_aborted ? asio::error::timed_out : ec;
-    return try_next();
-  }
+  if (ec)
+    return fail("connecting: " + ec.message());
+  connected_ = true;
   stage_ = "greeting";
   set_socket_options();
   if (tls_ != nullptr)
@@ -118,8 +97,6 @@ void link::on_connected(const error_code& ec) {
 
 void link::set_socket_options() {
   error_code ignored;  // slower or later without them, not wrong
-  io_.socket().non_blocking(true, ignored);
-  io_.socket().set_option(net::tcp::no_delay{true}, ignored);
   io_.socket().set_option(asio::socket_base::keep_alive{true}, ignored);
   const auto set = [fd = io_.socket().native_handle()](int option, int value) {
     ::setsockopt(fd, IPPROTO_TCP, option, &value, sizeof value);
@@ -260,6 +237,7 @@ void link::written() {
 
 void link::close() {
   owner_ = nullptr;
+  dialer_.stop();
   io_.discard();
 }
 
@@ -267,6 +245,7 @@ void link::fail(std::string why, bool lasting) {
   if (owner_ == nullptr)
     return;
   auto* whom = std::exchange(owner_, nullptr);
+  dialer_.stop();
   // What is still here must not come: it may be sent again.
   io_.discard();
   whom->link_lost({std::move(why), lasting});

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/clock.hpp"
+#include "net/dialer.hpp"
 #include "net/lane.hpp"
 #include "net/transport.hpp"
 #include "store/redis_greeting.hpp"
@@ -59,11 +60,12 @@ class link : public std::enable_shared_from_this<link> {
 
   /// Ends it and tells nobody.
   void close();
-  const address& peer() const noexcept { return to_; }
+  /// To whom it is not open yet, and how far it came: for people.
+  std::string standing() const { return to_string(to_) + ": " + stage_; }
 
  private:
   void resolved(std::vector<net::tcp::endpoint> found, const std::string& why);
-  void try_next();
+  void sweep();
   void on_connected(const net::error_code& ec);
   void set_socket_options();
   void secure();
@@ -75,7 +77,6 @@ class link : public std::enable_shared_from_this<link> {
   void write_secure();
   void on_written(const net::error_code& ec, std::size_t n);
   void written();
-  void give_up_address(std::size_t which);
   void fail(std::string why, bool lasting = false);
 
   const std::shared_ptr<net::lane> on_;
@@ -84,14 +85,13 @@ class link : public std::enable_shared_from_this<link> {
   const limits how_;
 
   net::transport io_;
+  net::dialer dialer_;
   address to_;
   std::optional<greeting> greeting_;
   const char* stage_ = "resolving";
+  bool connected_ = false;  ///< as far as TCP
   bool ready_ = false;
   mono_time open_by_{};
-  std::vector<net::tcp::endpoint> endpoints_;
-  std::size_t tried_ = 0;
-  net::error_code last_error_;
 
   std::string out_;
   std::size_t written_ = 0;

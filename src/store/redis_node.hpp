@@ -79,6 +79,10 @@ class node final : public std::enable_shared_from_this<node>,
   std::vector<command_ptr> take_waiting() { return line_.take_waiting(); }
 
   bool up() const noexcept { return up_; }
+  /// What a connection that is not up waits for: for people.
+  std::string standing() const {
+    return link_ && !up_ ? link_->standing() : "";
+  }
   bool draining() const noexcept { return line_.draining(); }
   bool empty() const noexcept {
     return line_.in_flight() == 0 && line_.waiting() == 0;

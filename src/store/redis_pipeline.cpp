@@ -30,10 +30,15 @@ pipeline::pipeline(const settings& how, figure_cells& count)
     : how_{how},
       count_{count},
       reader_{how.most_answer_bytes},
-      pause_{first_pause} {}
+      pause_{first_pause} {
+  for (const auto& each : how_.scripts)
+    scripts_.add(each);
+}
 
 void pipeline::push(command_ptr what) {
   note_deadline(what->deadline);
+  if (what->code)
+    scripts_.add(*what->code);
   waiting_.push_back(std::move(what));
   count();
 }
@@ -43,7 +48,7 @@ void pipeline::connected(std::string where, mono_time now) {
   where_ = std::move(where);
   hindrance_ = where_ + ": too much was before it";
   reader_.reset();
-  known_.clear();
+  scripts_.forgotten();
   filled_bytes_ = sent_bytes_ = 0;
   heard_at_ = now;
   resume_at_ = {};
@@ -53,15 +58,19 @@ bool pipeline::wants_to_send(mono_time now) const {
   return next_may_leave() && !draining_ && !halted_ && now >= resume_at_;
 }
 
-// A script's text would be carried out even if the server has just forgotten
-// all scripts (SCRIPT FLUSH), and so would overtake those before it that are on
-// their way by name. It waits for them: once per script and connection.
+// A server forgets its scripts at any moment (SCRIPT FLUSH). Those that are on
+// their way by name then fail one after the other, so none overtakes another;
+// but one that comes after the server was taught again would. So it is taught
+// when no script is on its way: once, and after it forgot. A text teaches only
+// itself, so while there are others, none of them follows it.
 bool pipeline::next_may_leave() const {
   if (waiting_.empty())
     return false;
   const auto& next = *waiting_.front();
-  return by_sha_ == 0 || !next.code ||
-         (known_.contains(*next.code) && !next.in_full());
+  if (!next.code)
+    return true;
+  const bool by_name = scripts_.taught(*next.code) && !next.in_full();
+  return (by_name || by_sha_ == 0) && (as_text_ == 0 || scripts_.alone());
 }
 
 void pipeline::fill(std::string& out, mono_time now) {
@@ -69,7 +78,7 @@ void pipeline::fill(std::string& out, mono_time now) {
   bool writes = false;
   while (next_may_leave() && out.size() - start < how_.batch) {
     writes = writes || !waiting_.front()->reads;
-    append_next(out, filled_bytes_ + (out.size() - start), now);
+    append_next(out, start, now);
   }
   if (writes && how_.wait_replicas > 0)
     append_wait(out, now);
@@ -77,22 +86,38 @@ void pipeline::fill(std::string& out, mono_time now) {
   count();
 }
 
-void pipeline::append_next(std::string& out, std::uint64_t begin,
+void pipeline::append_next(std::string& out, std::uint64_t start,
                            mono_time now) {
   traveller next;
   next.what = std::move(waiting_.front());
   waiting_.pop_front();
-  next.begin = begin;
-  next.at = now;
   const auto& what = *next.what;
   if (what.code) {
-    next.by_sha = known_.contains(*what.code) && !what.in_full();
-    known_.insert(*what.code);
+    const bool unknown = !scripts_.taught(*what.code);
+    next.as_text = what.in_full() || (unknown && scripts_.alone());
+    next.by_sha = !next.as_text;
+    ++(next.by_sha ? by_sha_ : as_text_);
+    if (next.as_text)
+      scripts_.told(*what.code);
+    else if (unknown)
+      append_lesson(out, filled_bytes_ + (out.size() - start), now);
   }
-  by_sha_ += next.by_sha ? 1 : 0;
-  next.skip = append_command(out, what, !next.by_sha);
+  next.begin = filled_bytes_ + (out.size() - start);
+  next.at = now;
+  next.skip = append_command(out, what, next.as_text);
   flight_.push_back(std::move(next));
   figure_cells::add(count_.commands, 1);
+}
+
+void pipeline::append_lesson(std::string& out, std::uint64_t begin,
+                             mono_time now) {
+  traveller lesson;
+  lesson.type = traveller::kind::lesson;
+  lesson.begin = begin;
+  lesson.at = now;
+  // If it fails, the commands that need it tell.
+  lesson.skip = scripts_.append_lesson(out) - 1;
+  flight_.push_back(std::move(lesson));
 }
 
 void pipeline::append_wait(std::string& out, mono_time now) {
@@ -136,6 +161,7 @@ result<> pipeline::take_reply(reply&& got, mono_time now, ends& out) {
   auto one = std::move(flight_.front());
   flight_.pop_front();
   by_sha_ -= one.by_sha ? 1 : 0;
+  as_text_ -= one.as_text ? 1 : 0;
   count_.travelled(static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(now - one.at)
           .count()));
@@ -174,7 +200,7 @@ void pipeline::take_refusal(command_ptr what, reply&& got, ends& out) {
                     out);
     case kind::no_script:
       ++what->misses;
-      known_.clear();  // a script is hardly ever the only one forgotten
+      scripts_.forgotten();
       break;
     case kind::pause: pause_next_ = true; break;
     case kind::relocate:
@@ -277,7 +303,7 @@ void pipeline::lost(const std::string& why, mono_time now, ends& out) {
   for (auto& one : std::exchange(flight_, {}))
     if (one.type == traveller::kind::command)
       lose(one, why, now, out);
-  by_sha_ = 0;
+  by_sha_ = as_text_ = 0;
   draining_ = true;
   settle_drain(now);
   resume_at_ = {};
@@ -358,7 +384,8 @@ bool pipeline::silent(mono_time now) const {
 
 void pipeline::give_up_overdue(mono_time now, ends& out) {
   for (auto& one : flight_) {
-    if (one.type == traveller::kind::wait)
+    if (one.type == traveller::kind::lesson ||
+        one.type == traveller::kind::wait)
       continue;
     if (one.type == traveller::kind::command && one.what->deadline > now) {
       note_deadline(one.what->deadline);

@@ -38,6 +38,8 @@ class pipeline {
     /// Replicas that must have what a batch wrote before it is answered.
     unsigned wait_replicas = 0;
     milliseconds wait_timeout{1000};
+    /// Taught to the server before the first of them is wanted.
+    std::vector<script> scripts = {};
   };
 
   /// A command and what came of it.
@@ -119,18 +121,20 @@ class pipeline {
     enum class kind : std::uint8_t {
       command,
       given_up,  ///< it was overdue and is answered; its reply is for nobody
+      lesson,    ///< teaches the server our scripts
       wait,      ///< WAIT, for the commands before it
     };
     kind type = kind::command;
-    bool by_sha = false;      ///< the server may not know its script
-    unsigned skip = 0;        ///< replies before its own
-    std::uint64_t begin = 0;  ///< its place in the stream
+    bool by_sha = false, as_text = false;  ///< how its script goes
+    unsigned skip = 0;                     ///< replies before its own
+    std::uint64_t begin = 0;               ///< its place in the stream
     mono_time at;
     command_ptr what;
   };
 
   bool next_may_leave() const;
-  void append_next(std::string& out, std::uint64_t begin, mono_time now);
+  void append_next(std::string& out, std::uint64_t start, mono_time now);
+  void append_lesson(std::string& out, std::uint64_t begin, mono_time now);
   void append_wait(std::string& out, mono_time now);
   result<> take_reply(reply&& got, mono_time now, ends& out);
   void take_refusal(command_ptr what, reply&& got, ends& out);
@@ -156,13 +160,13 @@ class pipeline {
   std::string where_ = "redis";
   std::string hindrance_ = "not connected yet";
   reply_reader reader_;
-  known_scripts known_;
+  script_shelf scripts_;
 
   std::deque<command_ptr> waiting_;
   std::deque<command_ptr> returned_;  ///< sent in vain; before `waiting_`
   std::deque<traveller> flight_;
-  std::size_t by_sha_ = 0;        ///< of them
-  std::vector<end> unconfirmed_;  ///< answered, awaiting the next WAIT
+  std::size_t by_sha_ = 0, as_text_ = 0;  ///< scripts among them
+  std::vector<end> unconfirmed_;          ///< answered, awaiting the next WAIT
 
   std::uint64_t filled_bytes_ = 0;
   std::uint64_t sent_bytes_ = 0;

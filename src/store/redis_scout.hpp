@@ -32,6 +32,8 @@ class scout final : public std::enable_shared_from_this<scout>,
   void ask(std::vector<address> whom, greeting::terms how, inspector look,
            finish done);
   void close();
+  /// Whom it waits for, and what for: for people.
+  std::string standing() const { return link_ ? link_->standing() : ""; }
 
  private:
   void next();

@@ -102,6 +102,29 @@ inline std::string wire(const std::vector<std::string>& words) {
   return out;
 }
 
+/// What teaches these scripts to a server, and its answer.
+inline std::string lesson(const std::vector<script>& all) {
+  auto out = wire({"MULTI"});
+  for (const auto& one : all)
+    out += wire({"SCRIPT", "LOAD", one.text()});
+  return out + wire({"EXEC"});
+}
+inline std::string learnt(std::size_t count) {
+  std::string out = "+OK\r\n";
+  for (std::size_t i = 0; i < count; ++i)
+    out += "+QUEUED\r\n";
+  out += "*" + std::to_string(count) + "\r\n";
+  for (std::size_t i = 0; i < count; ++i)
+    out += "$3\r\nsha\r\n";
+  return out;
+}
+inline std::string by_sha(const script& code, const std::string& key) {
+  return wire({"EVALSHA", code.sha(), "1", key});
+}
+inline std::string by_text(const script& code, const std::string& key) {
+  return wire({"EVAL", code.text(), "1", key});
+}
+
 constexpr how repeatable{.repeatable = true};
 using names = std::vector<std::string>;
 

@@ -22,26 +22,6 @@ TEST_CASE("commands leave together and replies come to them in order") {
   CHECK(r.cells.read().in_flight == 0);
 }
 
-TEST_CASE("a script goes as text once per connection, then by its SHA-1") {
-  pipeline_rig r;
-  r.push("a", {}, first);
-  r.push("b", {}, first);
-  r.push("c", {}, second);
-  CHECK(r.write() == wire({"EVAL", first.text(), "1", "a"}) +
-                         wire({"EVALSHA", first.sha(), "1", "b"}));
-  CHECK(first.sha() == "e0e1f9fabfc9d4800c877a703b823ac0578ff8db");
-  // c's text would overtake b, had the server forgotten b's script.
-  CHECK(r.feed(":1\r\n"));
-  CHECK(r.write().empty());
-  CHECK(r.feed(":1\r\n"));
-  CHECK(r.write() == wire({"EVAL", second.text(), "1", "c"}));
-  CHECK(r.feed(":1\r\n"));
-  r.lost();
-  r.line.connected("h:1", r.now);
-  r.push("d", {}, first);
-  CHECK(r.write() == wire({"EVAL", first.text(), "1", "d"}));
-}
-
 TEST_CASE("arguments of every kind are written byte for byte") {
   pipeline_rig r;
   auto what = std::make_unique<command>();
@@ -194,52 +174,6 @@ TEST_CASE("a late command that never left goes with its connection unharmed") {
   r.lost("no answer in time");
   CHECK(r.code("a") == errc::unknown_outcome);
   CHECK(r.code("b") == errc::unavailable);
-}
-
-TEST_CASE("NOSCRIPT keeps the order of all that follows") {
-  pipeline_rig r;
-  r.push("a", {}, first);
-  r.push("b", {}, second);
-  r.write();
-  r.feed(":1\r\n:1\r\n");
-  r.push("c", {}, first);
-  r.push("d", {}, second);
-  r.push("e");
-  r.push("f", {}, first);
-  r.write();
-  r.push("g");
-  // SCRIPT FLUSH came between.
-  r.feed("-NOSCRIPT No matching script.\r\n");
-  CHECK(r.write().empty());  // until the others are answered
-  r.feed("-NOSCRIPT No matching script.\r\n");
-  r.feed("+e\r\n");
-  r.push("h");
-  CHECK(r.write().empty());
-  r.feed("-NOSCRIPT No matching script.\r\n");
-  CHECK(r.write() == wire({"EVAL", first.text(), "1", "c"}) +
-                         wire({"EVAL", second.text(), "1", "d"}) +
-                         wire({"EVALSHA", first.sha(), "1", "f"}) +
-                         wire({"g"}) + wire({"h"}));
-  CHECK(r.feed(":1\r\n:1\r\n:1\r\n+g\r\n+h\r\n"));
-  CHECK(r.order == names{"a", "b", "e", "c", "d", "f", "g", "h"});
-  for (const auto& name : r.order)
-    CHECK(r.done(name));
-}
-
-TEST_CASE("a script that stays unknown goes as text, and then fails") {
-  pipeline_rig r;
-  r.push("a", {}, first);
-  r.write();
-  r.feed(":1\r\n");
-  r.push("b", {}, first);
-  CHECK(r.write() == wire({"EVALSHA", first.sha(), "1", "b"}));
-  r.feed("-NOSCRIPT x\r\n");
-  CHECK(r.write() == wire({"EVAL", first.text(), "1", "b"}));
-  r.feed("-NOSCRIPT x\r\n");
-  CHECK(r.write() == wire({"EVAL", first.text(), "1", "b"}));
-  r.feed("-NOSCRIPT x\r\n");
-  CHECK(r.code("b") == errc::unavailable);
-  CHECK(r.write().empty());
 }
 
 TEST_CASE("what a loading server refused is sent again after a pause") {

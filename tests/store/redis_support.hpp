@@ -84,46 +84,56 @@ inline std::string said(const result<reply>& got) {
 /// Counts how commands ended; each must do so once.
 class tally {
  public:
-  explicit tally(std::size_t size) : ends_(size) {}
+  enum end : int { none, ok, unknown, unavailable, other };
+
+  explicit tally(std::size_t size) : of_{std::make_shared<state>(size)} {}
 
   async::callback<reply> of(std::size_t i) {
-    return [this, i](result<reply> got) {
-      const auto was = ends_[i].exchange(
-          got                                         ? ok
-          : got.error().code == errc::unknown_outcome ? unknown
-          : got.error().code == errc::unavailable     ? unavailable
-                                                      : other);
-      if (was != none)
-        ++twice_;
-      if (!got) {
-        const std::lock_guard lock{mutex_};
-        last_error_ = to_string(got.error());
-      }
-      ++all_;
-    };
+    return [to = of_, i](result<reply> got) { to->take(i, got); };
   }
 
-  enum end : int { none, ok, unknown, unavailable, other };
-  end at(std::size_t i) const { return static_cast<end>(ends_[i].load()); }
+  end at(std::size_t i) const { return static_cast<end>(of_->ends[i].load()); }
   std::size_t count(end what) const {
     std::size_t n = 0;
-    for (const auto& one : ends_)
+    for (const auto& one : of_->ends)
       n += one.load() == what ? 1 : 0;
     return n;
   }
-  std::size_t answered() const { return all_; }
-  bool complete() const { return all_ == ends_.size(); }
-  std::size_t twice() const { return twice_; }
+  std::size_t answered() const { return of_->all; }
+  bool complete() const { return of_->all >= of_->ends.size(); }
+  /// Answers beyond the first.
+  std::size_t twice() const { return of_->twice; }
   std::string last_error() const {
-    const std::lock_guard lock{mutex_};
-    return last_error_;
+    const std::lock_guard lock{of_->mutex};
+    return of_->last_error;
   }
 
  private:
-  std::vector<std::atomic<int>> ends_;
-  std::atomic<std::size_t> all_{0}, twice_{0};
-  mutable std::mutex mutex_;
-  std::string last_error_;
+  struct state {
+    explicit state(std::size_t size) : ends(size) {}
+
+    void take(std::size_t i, const result<reply>& got) {
+      const auto how = got                                         ? ok
+                       : got.error().code == errc::unknown_outcome ? unknown
+                       : got.error().code == errc::unavailable     ? unavailable
+                                                                   : other;
+      if (!got) {
+        const std::lock_guard lock{mutex};
+        last_error = to_string(got.error());
+      }
+      if (ends[i].exchange(how) != none)
+        ++twice;
+      else
+        ++all;
+    }
+
+    std::vector<std::atomic<int>> ends;
+    std::atomic<std::size_t> all{0}, twice{0};
+    mutable std::mutex mutex;
+    std::string last_error;
+  };
+
+  std::shared_ptr<state> of_;  // answers may come after a failed test's end
 };
 
 /// Remembers in the hash KEYS[1] how often each ARGV[1] was done.
