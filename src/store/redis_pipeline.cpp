@@ -97,9 +97,10 @@ void pipeline::append_next(std::string& out, std::uint64_t start,
     next.as_text = what.in_full() || (unknown && scripts_.alone());
     next.by_sha = !next.as_text;
     ++(next.by_sha ? by_sha_ : as_text_);
-    if (next.as_text)
+    // Two that were taught one by one may be forgotten one by one.
+    if (next.as_text && scripts_.alone())
       scripts_.told(*what.code);
-    else if (unknown)
+    else if (next.by_sha && unknown)
       append_lesson(out, filled_bytes_ + (out.size() - start), now);
   }
   next.begin = filled_bytes_ + (out.size() - start);

@@ -34,10 +34,9 @@ TEST_CASE("a lone script that the server forgot keeps its order") {
   // And again, right behind the text.
   r.feed(":1\r\n-NOSCRIPT x\r\n-NOSCRIPT x\r\n");
   r.push("e", {}, first);
-  CHECK(r.write() == by_text(first, "c"));  // the second time by itself
-  r.feed(":1\r\n");
-  CHECK(r.write() == by_sha(first, "d") + by_sha(first, "e"));
-  r.feed(":1\r\n:1\r\n");
+  CHECK(r.write() ==
+        by_text(first, "c") + by_sha(first, "d") + by_sha(first, "e"));
+  r.feed(":1\r\n:1\r\n:1\r\n");
   CHECK(r.order == names{"a", "b", "c", "d", "e"});
 }
 
@@ -102,6 +101,26 @@ TEST_CASE("NOSCRIPT keeps the order of all scripts that follow") {
   CHECK(r.order == names{"a", "b", "e", "c", "d", "f", "g", "h"});
   for (const auto& name : r.order)
     CHECK(r.done(name));
+}
+
+TEST_CASE("scripts that went as text one by one are not taken for taught") {
+  pipeline_rig r{{.scripts = {first, second}}};
+  r.push("a", {}, first);
+  r.push("b", {}, second);
+  for (int flush = 0; flush < 2; ++flush) {
+    r.write();
+    CHECK(r.feed(learnt(2) + "-NOSCRIPT x\r\n-NOSCRIPT x\r\n"));
+  }
+  CHECK(r.write() == by_text(first, "a"));
+  CHECK(r.feed(":1\r\n"));
+  CHECK(r.write() == by_text(second, "b"));
+  // The server may have forgotten the first one in between.
+  r.push("c", {}, first);
+  r.push("d", {}, second);
+  CHECK(r.write().empty());
+  CHECK(r.feed(":1\r\n"));
+  CHECK(r.write() ==
+        lesson({first, second}) + by_sha(first, "c") + by_sha(second, "d"));
 }
 
 TEST_CASE("a script that can't be taught goes as text, and then fails") {
