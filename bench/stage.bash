@@ -32,10 +32,18 @@ cleanup() {
   exit "$code"
 }
 
+# What makes a program: only the bench preset has those that are for benches.
+maker() {
+  case $1 in
+    */poison_bot) echo 'tools/build bench poison_bot' ;;
+    *) echo './demo --build' ;;
+  esac
+}
+
 begin_bench() {
   local program
   for program in "$@"; do
-    [ -x "$program" ] || die "$program is missing; ./demo --build builds it"
+    [ -x "$program" ] || die "$program is missing; $(maker "$program") builds it"
   done
   for program in jq curl awk setpriv; do
     command -v "$program" >/dev/null || die "$program is missing"
