@@ -38,6 +38,7 @@ struct sim_flags {
   double wait = 60;
   std::int64_t answer_delay = 0;
   std::uint64_t seed = 1;
+  std::vector<std::string> webhooks;
   std::vector<std::string> bursts;
   std::vector<std::string> outages;
 };
@@ -97,8 +98,10 @@ void add_server_flags(CLI::App& app, sim_flags& f) {
   app.add_option("--token", how.bot.token, "The bot's token")
       ->capture_default_str();
   app.add_option("--log", how.log_file, "Write every event, one JSON per line");
-  app.add_option("--webhook", how.webhook_url,
-                 "The bot's webhook, as if set by setWebhook");
+  app.add_option("--webhook", f.webhooks,
+                 "The bot's webhook, as if set by setWebhook; if it is given "
+                 "several times, updates go to these in turn, past those that "
+                 "are down, as behind a load balancer");
   app.add_option("--webhook-secret", how.webhook_secret,
                  "Sent as X-Telegram-Bot-Api-Secret-Token");
   app.add_option("--webhook-connections", how.webhook_connections,
@@ -185,6 +188,10 @@ sim_options finished(sim_flags& f) {
     how.users.duration = f.duration;
   if (f.count > 0)
     how.users.count = f.count;
+  if (!f.webhooks.empty()) {
+    how.webhook_url = f.webhooks.front();
+    how.more_webhooks.assign(f.webhooks.begin() + 1, f.webhooks.end());
+  }
   for (auto& text : f.bursts)
     how.users.bursts.push_back(read_burst(text));
   for (auto& text : f.outages)

@@ -10,7 +10,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto delivery_timeout = 60s;
+constexpr std::chrono::seconds delivery_timeout = 60s;
+// A load balancer gives a node that hangs less than Telegram would.
+constexpr std::chrono::seconds balancer_timeout = 2s;
 constexpr auto probe_timeout = 2s;
 constexpr auto probe_every = 200ms;
 
@@ -43,8 +45,8 @@ void simulator::impl::connect_webhook(moment) {
   if (connected_generation == feed.generation())
     return;
   connected_generation = feed.generation();
-  if (auto old = std::exchange(webhook_client, nullptr)) {
-    old->close();
+  for (auto& old : std::exchange(webhook_targets, {})) {
+    old.client->close();
     loop.post([old] {});
   }
   counts.in_flight = 0;
@@ -53,44 +55,75 @@ void simulator::impl::connect_webhook(moment) {
   auto hook = feed.current();
   if (!hook)
     return;
-  auto [base, target] = split_url(hook->url);
-  auto origin = http::parse_origin(base);
-  if (!origin)
-    return;
-  http::client_options options;
-  options.max_connections = hook->max_connections + 1;
-  options.idle_timeout = 60s;
-  options.max_body = 1 << 20;
-  // A bot under test has a certificate of its own making.
-  options.verify = false;
-  auto made = http::client::make(loop, *origin, options);
-  if (!made)
-    return;
-  webhook_client = std::move(*made);
-  webhook_target = target;
+  std::vector<std::string> urls{hook->url};
+  // A bot that names an address itself has a balancer of its own there.
+  if (hook->url == how.webhook_url)
+    urls.insert(urls.end(), how.more_webhooks.begin(), how.more_webhooks.end());
+  for (auto& url : urls) {
+    auto [base, path] = split_url(url);
+    auto origin = http::parse_origin(base);
+    if (!origin)
+      continue;
+    http::client_options options;
+    options.max_connections = hook->max_connections + 1;
+    options.idle_timeout = 60s;
+    options.max_body = 1 << 20;
+    // A bot under test has a certificate of its own making.
+    options.verify = false;
+    auto made = http::client::make(loop, *origin, options);
+    if (made)
+      webhook_targets.push_back({std::move(*made), path});
+  }
+  balance = balancer{webhook_targets.size()};
 }
 
 void simulator::impl::deliver_due(moment at) {
-  if (!webhook_client)
+  if (webhook_targets.empty())
     return;
   while (auto job = feed.next(at.mono))
     deliver(*job, at);
 }
 
 void simulator::impl::deliver(const feed::job& job, moment at) {
-  http::request r;
+  auto p = std::make_shared<parcel>();
+  auto& r = p->request;
   r.method = "POST";
-  r.target = webhook_target;
   r.headers.add("Content-Type", "application/json");
   r.headers.add("Accept-Encoding", "gzip, deflate");
   if (!feed.current()->secret.empty())
     r.headers.add("X-Telegram-Bot-Api-Secret-Token", feed.current()->secret);
   r.body = job.update->body;
+  p->what = job.what;
+  p->generation = feed.generation();
+  p->sent = at.mono;
   ++counts.in_flight;
-  webhook_client->send(
-      std::move(r), delivery_timeout,
-      [this, generation = feed.generation(), d = job.what, sent = at.mono](
-          const auto& answer) { delivered(generation, d, sent, answer); });
+  send_update(p, balance.size());
+}
+
+void simulator::impl::send_update(const std::shared_ptr<const parcel>& what,
+                                  std::size_t tries) {
+  const auto target = balance.next(now().mono);
+  auto& to = webhook_targets[target];
+  auto request = what->request;
+  request.target = to.path;
+  auto limit = balance.size() > 1 ? balancer_timeout : delivery_timeout;
+  to.client->send(std::move(request), limit,
+                  [this, what, target, tries](const auto& answer) {
+                    if (closing || what->generation != feed.generation())
+                      return;
+                    // 503: a node that is starting, draining or without its
+                    // store.
+                    const bool down = !answer || answer->status == 503;
+                    if (down)
+                      balance.failed(target, now().mono);
+                    else
+                      balance.succeeded(target);
+                    if (down && tries > 1)
+                      send_update(what, tries - 1);
+                    else
+                      delivered(what->generation, what->what, what->sent,
+                                answer);
+                  });
 }
 
 void simulator::impl::delivered(
@@ -144,17 +177,18 @@ void simulator::impl::run_method_in_response(const http::response& r,
 // The users hold still until somebody answers at the webhook's address; a
 // getUpdates call shows the bot as well.
 void simulator::impl::look_for_bot(moment at) {
-  if (now_in != phase::waiting || bot_seen || probing || !webhook_client ||
-      at.mono < next_probe)
+  if (now_in != phase::waiting || bot_seen || probing ||
+      webhook_targets.empty() || at.mono < next_probe)
     return;
   probing = true;
-  http::request r;
-  webhook_client->send(std::move(r), probe_timeout, [this](const auto& answer) {
-    probing = false;
-    next_probe = now().mono + probe_every;
-    bot_seen = bot_seen || answer.has_value();
-    pump();
-  });
+  const auto target = balance.next(at.mono);
+  webhook_targets[target].client->send(
+      http::request{}, probe_timeout, [this](const auto& answer) {
+        probing = false;
+        next_probe = now().mono + probe_every;
+        bot_seen = bot_seen || answer.has_value();
+        pump();
+      });
 }
 
 void simulator::impl::count_confirmed(const update_queue::confirmation& c,

@@ -11,6 +11,7 @@
 #include "http/client.hpp"
 #include "http/server.hpp"
 #include "net/loop.hpp"
+#include "sim/balancer.hpp"
 #include "sim/journal.hpp"
 #include "sim/simulator.hpp"
 #include "telegram/members.hpp"
@@ -43,9 +44,20 @@ struct simulator::impl {
   void publish(mono_time now);
 
   // delivery.cpp: updates going out.
+  /// One update on its way, to several targets maybe.
+  struct parcel {
+    http::request request;
+    webhook_queues::delivery what;
+    std::uint64_t generation = 0;
+    mono_time sent{};
+  };
   void connect_webhook(moment at);
   void deliver_due(moment at);
   void deliver(const feed::job& job, moment at);
+  /// At the next target; an answer that shows it to be down takes it to
+  /// another, until `tries` are used up.
+  void send_update(const std::shared_ptr<const parcel>& what,
+                   std::size_t tries);
   void delivered(std::uint64_t generation, const webhook_queues::delivery& d,
                  mono_time sent,
                  const boost::system::result<http::response, http::failure>& r);
@@ -108,7 +120,6 @@ struct simulator::impl {
   mono_time scheduled = mono_time::max();
   mono_time next_publish{};
 
-  std::string webhook_target;
   std::uint64_t connected_generation = 0;
   struct held_poll {
     http::responder to;
@@ -126,7 +137,13 @@ struct simulator::impl {
 
   // Last, so that they go first: nothing runs into members that are gone.
   net::loop loop{1};
-  std::shared_ptr<http::client> webhook_client;
+  /// Where the webhook's updates go: its URL, and the load balancer's others.
+  struct webhook_target {
+    std::shared_ptr<http::client> client;
+    std::string path;
+  };
+  std::vector<webhook_target> webhook_targets;
+  balancer balance{0};
   std::unique_ptr<http::server> server;
 };
 

@@ -101,7 +101,7 @@ result<void> simulator::impl::open() {
     if (answer.status != 200)
       return error{errc::bad_input, "the webhook was refused: " + answer.body};
     connect_webhook(now());
-    if (!webhook_client)
+    if (webhook_targets.size() != 1 + how.more_webhooks.size())
       return error{errc::bad_input, "the webhook's address can't be used"};
   }
   http::server_options options;
@@ -342,8 +342,8 @@ void simulator::stop() {
   });
   when.wait();
   impl_->server->close();
-  if (impl_->webhook_client)
-    impl_->webhook_client->close();
+  for (auto& target : impl_->webhook_targets)
+    target.client->close();
   impl_->loop.stop();
   impl_->journal.flush();
 }

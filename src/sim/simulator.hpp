@@ -27,6 +27,9 @@ struct sim_options {
   feed_options feed;
   user_options users;
   std::string webhook_url;  ///< set from the start; empty: none
+  /// More addresses of the same bot, as behind a load balancer: each update
+  /// goes to the next of them all, past those that are down.
+  std::vector<std::string> more_webhooks;
   std::string webhook_secret;
   std::size_t webhook_connections = 40;
   std::vector<outage> outages;
