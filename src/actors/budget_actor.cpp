@@ -126,6 +126,7 @@ void budget_actor::tick_slices() {
     return;
   auto now = shared_->how.time->mono();
   machine_.resize(slices_->limit(now));
+  shared_->slices_held = slices_->held(now);
   auto used = machine_.total().used(now);
   bool wait = machine_.waiting() > 0;
   if (!wait)
@@ -161,6 +162,7 @@ void budget_actor::on_slice(const slice_answer& m) {
     shared_->count.store_errors.add();
   if (auto gain = slices_->answered(m.slice, m.asked, holds, now))
     machine_.spend(gain->spent_at, gain->messages);
+  shared_->slices_held = slices_->held(now);
   machine_.resize(slices_->limit(now));
   serve();
 }

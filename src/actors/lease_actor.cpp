@@ -33,6 +33,7 @@ caf::behavior lease_actor::make_behavior() {
       [this](adopted_leases& m) { adopt(m); },
       [this](wanted_shards& m) {
         wanted_ = std::move(m.mine);
+        placed_ = true;
         balance();
       },
       [this](claimed& m) { on_claimed(m); },
@@ -78,7 +79,7 @@ void lease_actor::adopt(adopted_leases& m) {
     // What an earlier process sent may arrive until this one started.
     all.push_back(std::make_shared<ownership>(l, shared_->started,
                                               safe_until(shared_->started)));
-    held_[l.shard] = {all.back()};
+    hold(all.back());
   }
   shared_->leases_held += std::int64_t(all.size());
   start(all, m.spent);
@@ -105,10 +106,22 @@ void lease_actor::balance() {
       continue;
     }
     release(lease);
-    held_.erase(held);
+    forget({i});
   }
   if (!missing.empty())
     claim(std::move(missing));
+  else if (placed_)
+    shared_->joined = true;
+}
+
+void lease_actor::hold(const owned& what) {
+  held_[what->held.shard] = {what};
+  shared_->terms[what->held.shard.value] = what->held.term.value;
+}
+
+void lease_actor::forget(shard_id which) {
+  held_.erase(which);
+  shared_->terms[which.value] = 0;
 }
 
 void lease_actor::claim(std::vector<shard_id> missing) {
@@ -143,8 +156,9 @@ void lease_actor::on_claimed(claimed& m) {
         std::make_shared<ownership>(l, now + late, safe_until(m.asked)));
     if (!held_.contains(l.shard))
       shared_->leases_held += 1;
-    held_[l.shard] = {fresh.back()};
+    hold(fresh.back());
   }
+  shared_->count.shards_taken.add(fresh.size());
   read_spending(std::move(fresh));
 }
 
@@ -196,7 +210,7 @@ void lease_actor::on_free(const shard_free& m) {
   if (held == held_.end() || held->second.what->held.term != m.term)
     return;
   auto lease = held->second.what->held;
-  held_.erase(held);
+  forget(m.shard);
   if (m.lost)
     shared_->leases_held -= 1;
   else
@@ -264,7 +278,7 @@ void lease_actor::lose(const ownership& which) {
                    lost_lease{which.held.term});
     return;
   }
-  held_.erase(held);
+  forget(which.held.shard);
   shared_->leases_held -= 1;
 }
 

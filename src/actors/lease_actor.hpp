@@ -33,6 +33,8 @@ class lease_actor : public actor_base {
 
   void adopt(adopted_leases& m);
   void balance();
+  void hold(const owned& what);
+  void forget(shard_id which);
   void claim(std::vector<shard_id> missing);
   void on_claimed(claimed& m);
   void read_spending(std::vector<owned> of);
@@ -50,6 +52,7 @@ class lease_actor : public actor_base {
   const milliseconds renew_every_;
   std::vector<bool> wanted_;
   std::map<shard_id, holding> held_;
+  bool placed_ = false;  ///< `wanted_` was told to us
   bool claiming_ = false;
   bool claim_soon_ = false;
   bool renewing_ = false;

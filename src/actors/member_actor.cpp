@@ -1,43 +1,18 @@
 #include "actors/member_actor.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "actors/placement.hpp"
-#include "core/json.hpp"
 #include "core/log.hpp"
 
 namespace troupe::actors {
 
 namespace {
 
-constexpr std::int64_t most_slices = 1'000;
 constexpr std::int64_t longest_freeze_ms = 3'600'000;
 
-/// Of a node's details; anything odd is as if it were not there.
-std::int64_t told_number(const json::value& details, const char* name,
-                         std::int64_t most, std::int64_t otherwise) {
-  auto object = details.if_object();
-  auto value = object ? object->if_contains(name) : nullptr;
-  auto n = value ? value->if_int64() : nullptr;
-  return n && *n >= 0 && *n <= most ? *n : otherwise;
-}
-
 }  // namespace
-
-store::node_info introduction(const services& shared) {
-  // As a time of day, which stays the same however often it is passed on.
-  auto now = shared.now();
-  auto frozen = mono_time{mono_time::duration{shared.frozen_until}} - now.mono;
-  auto until = now.wall + std::chrono::duration_cast<milliseconds>(frozen);
-  return {shared.instance, "",
-          json::serialize(json::object{
-              {"node", shared.how.name},
-              {"shards", shared.store.shards()},
-              {"budget_want", std::int64_t{shared.budget_want}},
-              {"budget_largest", std::int64_t{shared.budget_largest}},
-              {"frozen_until_ms", to_ms(until)},
-          })};
-}
 
 member_actor::member_actor(caf::actor_config& config,
                            std::shared_ptr<services> shared)
@@ -48,6 +23,7 @@ caf::behavior member_actor::make_behavior() {
   return {
       [this](nodes_alive& m) { on_alive(m); },
       [this](leave_atom) { leave(); },
+      [this](go_atom) { give_all_up(); },
       [this](tick_atom) {
         if (left_)
           return;
@@ -79,22 +55,43 @@ void member_actor::on_alive(nodes_alive& m) {
     return;
   }
   std::vector<std::string> names;
-  for (auto& n : *m.answer)
+  std::vector<node_word> words;
+  for (auto& n : *m.answer) {
     names.push_back(n.name);
-  if (shared_->global)
-    tell_wants(*m.answer);
-  {
-    std::lock_guard guard{shared_->nodes_lock};
-    shared_->nodes = std::move(*m.answer);
+    words.push_back(read_word(n.details, shared_->store.shards()));
   }
-  if (names == known_)
+  const bool changed = names != known_;
+  known_ = std::move(names);
+  keep(std::move(*m.answer));
+  if (shared_->global)
+    tell_wants(words);
+  look_for_drains(words);
+  if (!changed)
     return;
   std::string text;
-  for (auto& n : names)
+  for (auto& n : known_)
     text += (text.empty() ? "" : " ") + n;
   log::info("nodes_changed", {{"alive", text}});
-  known_ = names;
-  place_shards(names);
+  place_shards(known_);
+}
+
+/// For the stats, with how old each node's word is: since when we know it.
+void member_actor::keep(std::vector<store::node_info> nodes) {
+  const auto now = shared_->how.time->mono();
+  std::lock_guard guard{shared_->nodes_lock};
+  auto& before = shared_->nodes;
+  std::vector<mono_time> heard;
+  for (auto& n : nodes) {
+    auto same = std::find_if(before.begin(), before.end(), [&](auto& b) {
+      return b.name == n.name && b.details == n.details;
+    });
+    heard.push_back(
+        same == before.end()
+            ? now
+            : shared_->nodes_heard[std::size_t(same - before.begin())]);
+  }
+  before = std::move(nodes);
+  shared_->nodes_heard = std::move(heard);
 }
 
 void member_actor::place_shards(const std::vector<std::string>& names) {
@@ -105,34 +102,57 @@ void member_actor::place_shards(const std::vector<std::string>& names) {
   caf::anon_send(shared_->leases, std::move(out));
 }
 
-void member_actor::tell_wants(const std::vector<store::node_info>& nodes) {
+void member_actor::tell_wants(const std::vector<node_word>& words) {
   peer_wants out;
   const auto latest_ms = to_ms(shared_->how.time->wall()) + longest_freeze_ms;
-  for (auto& n : nodes) {
-    auto details = parse_json(n.details);
-    if (!details)
-      details = json::value{};
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    auto& w = words[i];
     out.all.push_back(
-        {n.name, unsigned(told_number(*details, "budget_want", most_slices, 1)),
-         unsigned(told_number(*details, "budget_largest", most_slices, 1))});
-    if (n.name != shared_->instance)
-      out.frozen_until = std::max(
-          out.frozen_until,
-          from_ms(told_number(*details, "frozen_until_ms", latest_ms, 0)));
+        {known_[i], unsigned(w.budget_want), unsigned(w.budget_largest)});
+    if (known_[i] != shared_->instance && w.frozen_until_ms <= latest_ms)
+      out.frozen_until = std::max(out.frozen_until, from_ms(w.frozen_until_ms));
   }
   caf::anon_send(shared_->global, std::move(out));
 }
 
-/// The others take over as soon as each shard is handed over.
+/// Forgets whom nobody needs to be told of any more, and does what we are told.
+void member_actor::look_for_drains(const std::vector<node_word>& words) {
+  {
+    const auto now = shared_->how.time->mono();
+    std::lock_guard guard{shared_->nodes_lock};
+    std::erase_if(shared_->drains, [&](auto& asked) {
+      return now >= asked.second || std::find(known_.begin(), known_.end(),
+                                              asked.first) == known_.end();
+    });
+  }
+  for (auto& w : words)
+    if (std::find(w.drain.begin(), w.drain.end(), shared_->instance) !=
+            w.drain.end() &&
+        !std::exchange(told_to_drain_, true)) {
+      log::info("told_to_drain", {{"by", w.node}});
+      shared_->how.asked_to_drain();
+    }
+}
+
+/// The others hear it with their next heartbeats, and only then ask for our
+/// shards: until all did, we go on with them, so that none is nobody's.
 void member_actor::leave() {
   left_ = true;
   shared_->store.leave(shared_->instance, [shared = shared_](auto answer) {
     if (!answer)
       shared->count.store_errors.add();  // then they learn it by the TTL
   });
+  const auto beat = shared_->how.cluster.beat;
+  const bool alone = known_.size() <= 1;
+  delayed_send(this, alone ? milliseconds{0} : beat + beat / 4, go_atom::value);
+}
+
+void member_actor::give_all_up() {
   wanted_shards none;
   none.mine.resize(shared_->shards.size());
   caf::anon_send(shared_->leases, std::move(none));
+  if (shared_->global)
+    caf::anon_send(shared_->global, leave_atom::value);
 }
 
 }  // namespace troupe::actors

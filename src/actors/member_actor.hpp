@@ -4,6 +4,7 @@
 #include <vector>
 #include "actors/actor_base.hpp"
 
+#include "actors/cluster_view.hpp"
 #include "actors/messages.hpp"
 
 namespace troupe::actors {
@@ -22,16 +23,17 @@ class member_actor : public actor_base {
   void beat();
   void on_alive(nodes_alive& m);
   void place_shards(const std::vector<std::string>& names);
-  void tell_wants(const std::vector<store::node_info>& nodes);
+  void keep(std::vector<store::node_info> nodes);
+  void tell_wants(const std::vector<node_word>& words);
+  void look_for_drains(const std::vector<node_word>& words);
   void leave();
+  void give_all_up();
 
   const std::shared_ptr<services> shared_;
   std::vector<std::string> known_;  ///< who was alive last time
   bool asking_ = false;
   bool left_ = false;
+  bool told_to_drain_ = false;
 };
-
-/// What the node says of itself.
-store::node_info introduction(const services& shared);
 
 }  // namespace troupe::actors

@@ -80,6 +80,8 @@ meters::meters(metrics::registry& r)
       held_back{r.add_counter(
           "troupe_held_back_total",
           "Commits and calls not sent since a lease was not renewed in time.")},
+      shards_taken{r.add_counter("troupe_shards_taken_total",
+                                 "Shards that this node claimed.")},
       leases_lost{r.add_counter("troupe_leases_lost_total",
                                 "Shards that another node took from us.")},
       handovers{r.add_counter("troupe_handovers_total",

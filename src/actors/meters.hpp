@@ -46,6 +46,7 @@ struct meters {
   metrics::counter& store_errors;
   metrics::counter& fenced;
   metrics::counter& held_back;
+  metrics::counter& shards_taken;
   metrics::counter& leases_lost;
   metrics::counter& handovers;
   metrics::counter& gaps_healed;

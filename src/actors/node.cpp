@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "actors/budget_actor.hpp"
+#include "actors/cluster_view.hpp"
 #include "actors/lease_actor.hpp"
 #include "actors/member_actor.hpp"
 #include "actors/node_stats.hpp"
@@ -289,9 +290,8 @@ bool node::drain(milliseconds deadline) {
   // Other nodes don't wait for that: they take the rest from the store.
   if (s.members)
     caf::anon_send(s.members, leave_atom::value);
-  for (auto& a : {s.poller, s.global})
-    if (s.members && a)
-      caf::anon_send(a, leave_atom::value);
+  if (s.members && s.poller)
+    caf::anon_send(s.poller, leave_atom::value);
   wait(s.members ? end : from + deadline / 2, [&] {
     return s.turning == 0 && s.accepting == 0 && s.hinted == 0 &&
            s.pending == 0 && s.parked == 0 && s.turning == 0 &&
@@ -319,6 +319,10 @@ void node::stats(callback<std::string> done) {
 
 void node::chat_stats(chat_key key, callback<std::string> done) {
   collect_chat_stats(impl_->shared, key, std::move(done));
+}
+
+result<std::string> node::ask_to_drain(const std::string& name) {
+  return actors::ask_to_drain(*impl_->shared, name);
 }
 
 void node::retry(std::vector<dead_letter_id> which,

@@ -80,7 +80,12 @@ struct node_options {
   /// Called once, when the store is ours and before anything is begun: from
   /// here on an end is a drain.
   std::function<void()> before_work = [] {};
-  unsigned workers = 0;  ///< CAF's; 0: half as many as cores
+  /// Called once, by any thread, if the cluster was asked to have this node
+  /// drain: end it as after SIGTERM.
+  std::function<void()> asked_to_drain = [] {};
+  std::string version;        ///< what other nodes show as ours
+  std::string stats_address;  ///< where our stats are; empty: nowhere
+  unsigned workers = 0;       ///< CAF's; 0: half as many as cores
   const clock* time = &system_clock();
 };
 
@@ -122,6 +127,11 @@ class node {
 
   /// Moves dead letters back to their chats and wakes them.
   void retry(std::vector<dead_letter_id> which, callback<std::size_t> done);
+
+  /// Has a node of this store, ours or another, drain: by its instance name or
+  /// its given one. Answers which it is.
+  /// **Errors**: `errc::not_found`, `errc::conflict` (several, or no cluster).
+  result<std::string> ask_to_drain(const std::string& name);
 
   struct impl;
 

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <optional>
 
+#include "actors/cluster_view.hpp"
 #include "actors/messages.hpp"
 #include "core/json.hpp"
 
@@ -73,6 +74,7 @@ json::object counters(const meters& m) {
       {"store_errors", m.store_errors.value()},
       {"fenced", m.fenced.value()},
       {"held_back", m.held_back.value()},
+      {"shards_taken", m.shards_taken.value()},
       {"leases_lost", m.leases_lost.value()},
       {"handovers", m.handovers.value()},
       {"gaps_healed", m.gaps_healed.value()},
@@ -108,21 +110,6 @@ json::object actors_of(const services& s, const collection& c) {
           {"turn_threads_blocked", pool.blocked},
           {"turns_waiting_for_a_thread", pool.waiting},
           {"connections", load.connections}};
-}
-
-json::object cluster_of(services& s) {
-  json::array nodes;
-  std::lock_guard guard{s.nodes_lock};
-  for (auto& n : s.nodes) {
-    auto details = parse_json(n.details);
-    nodes.push_back(
-        json::object{{"name", n.name},
-                     {"address", n.address},
-                     {"details", details ? *details : json::value{}}});
-  }
-  return {{"name", s.instance},
-          {"leases", s.leases_held.load()},
-          {"nodes", std::move(nodes)}};
 }
 
 std::string render(services& s, collection& c) {
@@ -226,6 +213,13 @@ void add_probes(metrics::registry& into, std::weak_ptr<services> of) {
         [](services& s) { return s.flying.load(); });
   probe("troupe_active_chats", "Chats in memory.",
         [](services& s) { return s.chats.load(); });
+  probe("troupe_nodes_alive", "Nodes of this store, as last heard.",
+        [](services& s) {
+          std::lock_guard guard{s.nodes_lock};
+          return s.clustered() ? s.nodes.size() : std::size_t{1};
+        });
+  probe("troupe_shards_held", "Shards that this node has the lease of.",
+        [](services& s) { return s.leases_held.load(); });
   probe("troupe_ready", "1 while updates are taken, as /readyz says.",
         [](services& s) { return !s.draining && !s.store_down; });
 }

@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <caf/actor.hpp>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -73,7 +74,8 @@ struct services {
         telegram{t},
         loop{l},
         count{r},
-        follows{std::make_unique<std::atomic<bool>[]>(s.shards())} {}
+        follows{std::make_unique<std::atomic<bool>[]>(s.shards())},
+        terms{std::make_unique<std::atomic<std::uint32_t>[]>(s.shards())} {}
 
   const node_options how;
   const std::shared_ptr<const detail::bot_base> bot;
@@ -87,6 +89,8 @@ struct services {
   std::vector<caf::actor> shards;
   /// By shard: this node owns it and is through with its backlog.
   std::unique_ptr<std::atomic<bool>[]> follows;
+  /// By shard: the epoch of the lease that this node holds; 0: none.
+  std::unique_ptr<std::atomic<std::uint32_t>[]> terms;
   caf::actor webhook;
   caf::actor global;  ///< invalid if there is no global limit
   caf::actor timers;
@@ -115,10 +119,17 @@ struct services {
 
   std::mutex nodes_lock;
   std::vector<store::node_info> nodes;  ///< alive, as last heard
+  std::vector<mono_time> nodes_heard;   ///< since when `nodes` say just that
+  /// Nodes that were asked here to drain, and until when others are told.
+  std::map<std::string, mono_time> drains;
+
+  /// It has had every shard that it should have.
+  std::atomic<bool> joined{false};
 
   /// What this node could use of the bot's budget, in slices.
   std::atomic<unsigned> budget_want{1};
   std::atomic<unsigned> budget_largest{1};
+  std::atomic<unsigned> slices_held{0};
 
   /// Adds to a count for as long as it lives.
   class counted {

@@ -185,6 +185,8 @@ void shard_actor::on_journal(journal_page& m) {
   dispatch(order_.offer({}));
   count_kept();
   shared_->follows[id_.value] = true;
+  log::debug("shard_followed", {{"shard", unsigned{id_.value}},
+                                {"epoch", unsigned{owned_->held.term.value}}});
   caf::anon_send(shared_->timers, go_atom::value);
   look_for_gap();
 }

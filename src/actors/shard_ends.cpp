@@ -146,6 +146,11 @@ void shard_actor::look_whether_quiet() {
                {"effect", "a turn is run again, or a call sent again"}});
   shared_->count.handovers.add();
   auto term = owned_->held.term;
+  log::debug(
+      "shard_given",
+      {{"shard", unsigned{id_.value}},
+       {"epoch", unsigned{term.value}},
+       {"ended_ms", std::chrono::duration_cast<milliseconds>(waited).count()}});
   let_go();
   caf::anon_send(shared_->leases, shard_free{id_, term, false});
 }

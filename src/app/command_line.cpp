@@ -25,6 +25,8 @@ constexpr usage_line commands[] = {
     {"dead-letters retry ID... | --all", "give them to their chats again"},
     {"dead-letters drop ID... | --all", "remove them for good"},
     {"stats [chat KEY]", "figures of the running node, or of one chat"},
+    {"cluster status", "nodes and shards; 1 if something is wrong with them"},
+    {"cluster drain NODE [--wait]", "end one node, its shards to the others"},
 };
 
 constexpr usage_line options[] = {
@@ -136,6 +138,15 @@ grammar::grammar() {
   drop->add_option("ids", out.ids);
   drop->add_flag("--all", out.all);
 
+  CLI::App* cluster = app.add_subcommand("cluster");
+  cluster->fallthrough();
+  cluster->set_help_flag();
+  cluster->require_subcommand(0, 1);
+  add(cluster, "status", command::cluster_status);
+  CLI::App* drain = add(cluster, "drain", command::cluster_drain);
+  drain->add_option("node", out.node);
+  drain->add_flag("--wait", out.wait);
+
   CLI::App* stats = add(&app, "stats", command::stats);
   stats->add_option("words", stats_words)->expected(0, 2);
 }
@@ -150,7 +161,12 @@ std::optional<std::string> wrong_use(grammar& g) {
   if (letters->parsed() && letters->get_subcommands().empty()) {
     return "dead-letters: say list, show, retry or drop";
   }
+  const CLI::App* cluster = g.app.get_subcommand("cluster");
+  if (cluster->parsed() && cluster->get_subcommands().empty())
+    return "cluster: say status or drain";
   const invocation& out = g.out;
+  if (out.what == cluster_drain && out.node.empty())
+    return "cluster drain: say which node; cluster status lists them";
   if (out.what == letters_show && out.ids.size() != 1) {
     return "dead-letters show: give one id";
   }
@@ -182,12 +198,12 @@ std::optional<std::string> wrong_use(grammar& g) {
 std::string unknown_argument(const std::vector<std::string>& args,
                              const std::string& fallback) {
   std::vector<std::string> flags{
-      "--config", "--json",  "--help",  "--version",     "--print-config",
-      "--all",    "--after", "--limit", "--drop-pending"};
+      "--config", "--json",  "--help",  "--version",      "--print-config",
+      "--all",    "--after", "--limit", "--drop-pending", "--wait"};
   for (const key_spec& key : keys())
     flags.push_back(flag_of(key));
-  const std::vector<std::string> words{"run", "check", "webhook", "stats",
-                                       "dead-letters"};
+  const std::vector<std::string> words{"run",   "check",        "webhook",
+                                       "stats", "dead-letters", "cluster"};
   for (const std::string& arg : args) {
     const bool flag = arg.starts_with("--");
     const std::string name = arg.substr(0, arg.find('='));

@@ -29,6 +29,8 @@ enum class command : std::uint8_t {
   letters_retry,
   letters_drop,
   stats,
+  cluster_status,
+  cluster_drain,
   help,
   version,
 };
@@ -46,6 +48,8 @@ struct invocation {
   bool all = false;                ///< dead-letters retry, drop
   std::uint64_t after = 0;         ///< dead-letters list
   std::uint64_t limit = 100;       ///< dead-letters list
+  std::string node;                ///< cluster drain
+  bool wait = false;               ///< cluster drain
   std::string chat;                ///< stats chat KEY; empty: the whole node
 };
 

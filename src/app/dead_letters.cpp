@@ -9,15 +9,6 @@
 namespace troupe::app {
 namespace {
 
-std::string text_of(const json::object& from, std::string_view name) {
-  const json::value* at = from.if_contains(name);
-  if (at == nullptr || at->is_null())
-    return {};
-  if (at->is_string())
-    return std::string{at->get_string()};
-  return json::serialize(*at);
-}
-
 std::string time_of(const json::object& from, std::string_view name) {
   const json::value* at = from.if_contains(name);
   if (at == nullptr || !at->is_int64())
@@ -39,23 +30,6 @@ std::string one_line(std::string text) {
       c = ' ';
   }
   return text;
-}
-
-/// Asks for a page and reads its JSON; a page's error becomes ours.
-result<json::object> fetch(node_link& node, http::request what) {
-  auto got = node.ask(std::move(what));
-  if (!got)
-    return got.error();
-  auto parsed = parse_json(got->body);
-  if (!parsed || !parsed->is_object()) {
-    return error{errc::internal, "unreadable answer, HTTP status " +
-                                     std::to_string(got->status)};
-  }
-  json::object& page = parsed->get_object();
-  if (got->status == 200)
-    return std::move(page);
-  const std::string text = text_of(page, "error");
-  return error{got->status == 404 ? errc::not_found : errc::unavailable, text};
 }
 
 class letters {

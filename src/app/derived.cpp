@@ -115,6 +115,7 @@ actors::node_options node_options_of(const settings& from,
                                      const std::string& bot_username) {
   actors::node_options out;
   out.name = from.node_name.empty() ? host_name() : from.node_name;
+  out.version = TROUPE_VERSION;
   out.bot_token = from.bot_token;
   out.bot_username = bot_username;
   out.webhook_secret = webhook_gate_of(from).secret;

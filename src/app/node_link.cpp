@@ -7,6 +7,7 @@
 #include "app/bot_api.hpp"
 #include "app/derived.hpp"
 #include "app/stats_pages.hpp"
+#include "core/json.hpp"
 #include "net/loop.hpp"
 
 namespace troupe::app {
@@ -135,6 +136,31 @@ result<std::unique_ptr<node_link>> find_node(const settings& from) {
   }
   return std::unique_ptr<node_link>{
       std::make_unique<store_link>(std::move(*store))};
+}
+
+std::string text_of(const json::object& from, std::string_view name) {
+  const json::value* at = from.if_contains(name);
+  if (at == nullptr || at->is_null())
+    return {};
+  if (at->is_string())
+    return std::string{at->get_string()};
+  return json::serialize(*at);
+}
+
+result<json::object> fetch(node_link& node, http::request what) {
+  auto got = node.ask(std::move(what));
+  if (!got)
+    return got.error();
+  auto parsed = parse_json(got->body);
+  if (!parsed || !parsed->is_object()) {
+    return error{errc::internal, "unreadable answer, HTTP status " +
+                                     std::to_string(got->status)};
+  }
+  json::object& page = parsed->get_object();
+  if (got->status == 200)
+    return std::move(page);
+  const std::string text = text_of(page, "error");
+  return error{got->status == 404 ? errc::not_found : errc::unavailable, text};
 }
 
 }  // namespace troupe::app

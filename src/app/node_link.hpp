@@ -2,8 +2,10 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "app/settings.hpp"
+#include "core/json.hpp"
 #include "http/client.hpp"
 #include "store/store.hpp"
 
@@ -20,6 +22,13 @@ class node_link {
   /// answer; a page's own error counts as an answer.
   virtual result<http::response> ask(http::request what) = 0;
 };
+
+/// Asks for a page and reads its JSON; a page's error becomes ours, with its
+/// text for a person as `context`.
+result<json::object> fetch(node_link& node, http::request what);
+
+/// A member as text; empty if it is not there, or null.
+std::string text_of(const json::object& from, std::string_view name);
 
 /// The running node of these settings.
 /// **Errors**: `errc::unavailable`: nobody answers, or stats.listen is empty;

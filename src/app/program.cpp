@@ -45,6 +45,8 @@ int dispatch(const loaded& with, const invocation& call,
     case command::run: return run_bot(with, around, std::move(bot), talk);
     case command::check: return check(with, call, talk);
     case command::stats: return stats(with.values, call, talk);
+    case command::cluster_status:
+    case command::cluster_drain: return cluster(with.values, call, talk);
     case command::webhook_set:
     case command::webhook_info:
     case command::webhook_delete: return webhook(with.values, call, talk);

@@ -40,10 +40,18 @@ class running_node final : public node_view {
              callback<std::size_t> done) override {
     node_.retry(std::move(which), std::move(done));
   }
+  result<std::string> ask_to_drain(const std::string& name) override {
+    return node_.ask_to_drain(name);
+  }
 
  private:
   actors::node& node_;
 };
+
+/// HOST of HOST:PORT, as it is written.
+std::string host_part(const std::string& address) {
+  return address.substr(0, address.rfind(':'));
+}
 
 /// Ends the process if stopping takes too long, or a second signal comes.
 class watchdog {
@@ -230,6 +238,13 @@ class program {
       signalled_ = starting_->end();
       starting_.reset();
     };
+    how.asked_to_drain = [this] {
+      told_to_drain_ = true;
+      stop_.interrupt();
+    };
+    if (stats_)
+      how.stats_address =
+          host_part(with_.stats_listen) + ':' + std::to_string(stats_->port());
     auto node = actors::node::start(std::move(how), bot_, *store_, calling_,
                                     *client_, metrics_);
     if (!node)
@@ -260,7 +275,7 @@ class program {
   }
 
   int serve() {
-    while (!bad_token_ && !signalled_ &&
+    while (!bad_token_ && !signalled_ && !told_to_drain_ &&
            stop_.wait(milliseconds{60'000}) != stop_source::news::signal) {
     }
     const milliseconds limit = std::chrono::seconds{with_.drain_seconds};
@@ -298,6 +313,7 @@ class program {
   console& talk_;
   stop_source& stop_;
   std::atomic<bool> bad_token_{false};
+  std::atomic<bool> told_to_drain_{false};
   bool cut_short_ = false;
   bool signalled_ = false;
   std::uint64_t files_ = 0;  ///< how many may be open; 0: unknown

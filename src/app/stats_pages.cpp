@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t page_limit = 1000;
 constexpr std::string_view letters_path = "/admin/dead-letters";
+constexpr std::string_view drain_path = "/admin/cluster/drain";
 
 unsigned status_of(errc code) {
   switch (code) {
@@ -203,6 +204,9 @@ class idle_node final : public node_view {
       done(got->size());
     });
   }
+  result<std::string> ask_to_drain(const std::string&) override {
+    return error{errc::unavailable, "the node is not running"};
+  }
 
  private:
   store::backend& store_;
@@ -360,6 +364,8 @@ void stats_pages::stats(const http::request& what,
 void stats_pages::admin(const http::request& what,
                         std::shared_ptr<exchange> x) {
   std::string_view path = what.path();
+  if (path == drain_path)
+    return drain(what, *x);
   if (!path.starts_with(letters_path)) {
     return x->answer(refusal(404, "no such page"));
   }
@@ -378,6 +384,23 @@ void stats_pages::admin(const http::request& what,
   if (path.empty())
     return list_letters(what, std::move(x));
   show_letter(path.substr(1), std::move(x));
+}
+
+void stats_pages::drain(const http::request& what, exchange& x) const {
+  if (what.method != "POST")
+    return x.method_not_allowed("POST");
+  const auto parsed = parse_json(what.body);
+  const json::object* in = parsed ? parsed->if_object() : nullptr;
+  const json::value* name = in ? in->if_contains("node") : nullptr;
+  if (name == nullptr || !name->is_string() || name->get_string().empty())
+    return x.answer(refusal(400, "say which node: {\"node\":NAME}"));
+  const auto node = view();
+  if (!node)
+    return x.answer(refusal(503, "starting"));
+  const auto asked = node->ask_to_drain(std::string{name->get_string()});
+  if (!asked)
+    return x.answer(refusal(asked.error()));
+  x.answer(json_page(200, json::object{{"draining", *asked}}));
 }
 
 void stats_pages::list_letters(const http::request& what,

@@ -25,6 +25,8 @@ class node_view {
   virtual void chat_stats(chat_key key, callback<std::string> done) = 0;
   virtual void retry(std::vector<dead_letter_id> which,
                      callback<std::size_t> done) = 0;
+  /// Has a node of the cluster drain and end; answers which.
+  virtual result<std::string> ask_to_drain(const std::string& name) = 0;
 };
 
 /// A node that is not running: its store alone. Chats are not loaded.
@@ -50,6 +52,8 @@ struct pages_options {
 /// | `POST /admin/dead-letters/retry`, `/drop` | `{"ids":[..]}` (at most 1000)
 /// or `{"all":true}`: those that died before `before_ms` (default: now), 1000
 /// at a time; `more` says whether to ask again |
+/// | `POST /admin/cluster/drain` | `{"node":NAME}`: that node ends as after
+/// SIGTERM |
 ///
 /// Errors are `{"error": text}`. Secrets are masked in every answer.
 /// **Threads**: any.
@@ -79,6 +83,7 @@ class stats_pages {
   void route(const http::request& what, std::shared_ptr<exchange> x);
   void stats(const http::request& what, std::shared_ptr<exchange> x);
   void admin(const http::request& what, std::shared_ptr<exchange> x);
+  void drain(const http::request& what, exchange& x) const;
   void list_letters(const http::request& what, std::shared_ptr<exchange> x);
   void show_letter(std::string_view id, std::shared_ptr<exchange> x);
   void act(const http::request& what, bool retry, std::shared_ptr<exchange> x);

@@ -102,6 +102,43 @@ TEST_CASE("G3, G5: a node that drains hands over, nothing is repeated or cut") {
   CHECK(b.total("leases_lost") == 0);
 }
 
+TEST_CASE("a node that drains keeps its shards until the others know") {
+  telegram_double telegram;
+  auto how = patient("a");
+  how.cluster.beat = 2s;
+  rig a{how, bot(), way_to("keep"), telegram.url()};
+  REQUIRE(settled({&a}));
+  auto other = way_to("keep");
+  auto alive = [&] {
+    std::promise<std::size_t> count;
+    other->heartbeat({"z-other", "", "{}"}, 60s, [&](auto nodes) {
+      count.set_value(nodes ? nodes->size() : 0);
+    });
+    return count.get_future().get();
+  };
+  REQUIRE(alive() == 2);
+  // It gives up what should be the other's, and keeps the rest.
+  REQUIRE(eventually([&] { return owned_by(a).size() < cluster_shards; }));
+  const shard_id kept{std::uint16_t(owned_by(a).begin()->first)};
+  auto claimed = [&] {
+    std::promise<std::size_t> count;
+    other->claim({kept}, "z-other", 60s, [&](auto leases) {
+      count.set_value(leases ? leases->size() : 0);
+    });
+    return count.get_future().get();
+  };
+  const auto from = std::chrono::steady_clock::now();
+  auto drained =
+      std::async(std::launch::async, [&] { return a.node().drain(60s); });
+  REQUIRE(eventually([&] { return alive() == 1; }));
+  const auto taken = claimed();
+  // A machine that slow proves nothing.
+  if (std::chrono::steady_clock::now() - from < 2s)
+    CHECK(taken == 0);
+  CHECK(drained.get());
+  CHECK(claimed() == 1);
+}
+
 TEST_CASE("G3, G5: a node that dies is taken over from, in order") {
   telegram_double telegram;
   auto a =

@@ -55,6 +55,11 @@ TEST_CASE("every command is understood") {
   CHECK(parsed({"dead-letters", "drop", "3"}).what == command::letters_drop);
   CHECK(parsed({"stats"}).what == command::stats);
   CHECK(parsed({"stats", "chat", "-1001"}).chat == "-1001");
+  CHECK(parsed({"cluster", "status"}).what == command::cluster_status);
+  const auto drain = parsed({"cluster", "drain", "n1", "--wait"});
+  CHECK(drain.what == command::cluster_drain);
+  CHECK(drain.node == "n1");
+  CHECK(drain.wait);
   CHECK(parsed({"--help"}).what == command::help);
   CHECK(parsed({"dead-letters", "--help"}).what == command::help);
   CHECK(parsed({"--version"}).what == command::version);
@@ -80,6 +85,8 @@ TEST_CASE("wrong usage says what would be right") {
   CHECK(has(refused({"dead-letters", "show"}), "give one id"));
   CHECK(has(refused({"dead-letters", "retry"}), "give ids, or --all"));
   CHECK(has(refused({"dead-letters", "drop", "1", "--all"}), "give ids, or"));
+  CHECK(has(refused({"cluster"}), "say status or drain"));
+  CHECK(has(refused({"cluster", "drain"}), "say which node"));
   CHECK(has(refused({"stats", "chats", "1"}), "chat KEY"));
   refused({"dead-letters", "show", "x"});
   refused({"dead-letters", "list", "--limit", "0"});

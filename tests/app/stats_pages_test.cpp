@@ -38,7 +38,14 @@ class fake_node final : public node_view {
     retried = which;
     done(which.size());
   }
+  result<std::string> ask_to_drain(const std::string& name) override {
+    if (name != "n1")
+      return error{errc::not_found, "no node is called " + name};
+    drained = name;
+    return name + "-1a2b3c4d";
+  }
 
+  std::string drained;
   bool is_ready = true;
   bool silent = false;
   std::string text = "{\"nodes\":1}";
@@ -275,4 +282,23 @@ TEST_CASE("G12: secrets are masked on every page") {
   log::add_secret("7700:EEHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw");
   d.node->text = "{\"x\":\"7700:EEHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw\"}";
   CHECK(d.get("/stats").body == "{\"x\":\"***\"}");
+}
+
+TEST_CASE("a node is asked to drain with the token, by POST, by its name") {
+  desk d;
+  const std::string path = "/admin/cluster/drain";
+  const std::string body = "{\"node\":\"n1\"}";
+  CHECK(d.ask("POST", path, body, d.token).status == 503);
+  d.pages->attach(d.node);
+  CHECK(d.ask("POST", path, body).status == 401);
+  CHECK(d.ask("GET", path, "", d.token).status == 405);
+  for (const char* odd :
+       {"", "x", "[]", "{}", "{\"node\":1}", "{\"node\":\"\"}"})
+    CHECK(d.ask("POST", path, odd, d.token).status == 400);
+  CHECK(d.ask("POST", path, "{\"node\":\"n9\"}", d.token).status == 404);
+  CHECK(d.node->drained.empty());
+  const auto page = d.ask("POST", path, body, d.token);
+  CHECK(page.status == 200);
+  CHECK(object(page)["draining"] == "n1-1a2b3c4d");
+  CHECK(d.node->drained == "n1");
 }
