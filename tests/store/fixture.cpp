@@ -24,28 +24,62 @@ std::vector<std::string> all_kinds() {
                                "faulty memory", "faulty sqlite"};
   static const bool redis = redis_test::have_redis();
   if (redis)
-    all.insert(all.end(), {"redis", "faulty redis"});
+    all.insert(all.end(), {"redis", "faulty redis", "redis behind sentinels",
+                           "redis cluster"});
   return all;
 }
 
 namespace {
 
-/// One for the whole program: each store has keys of its own in it.
-redis_test::redis_server& shared_redis() {
+/// Where stores of one kind live: for the whole program, since each has keys
+/// of its own there.
+struct redis_home {
+  std::string url;
+  std::vector<redis_test::redis_server*> primaries;
+};
+
+redis_home alone() {
   static redis_test::redis_server only{{.append_only = true}};
-  return only;
+  return {only.url(), {&only}};
 }
 
-/// Runs a script on the keys of a bot that fit `pattern`, with how much time is
-/// to have passed.
-void pass_time(const std::string& script, const std::string& pattern,
-               milliseconds by) {
+redis_home behind_sentinels() {
+  static redis_test::redis_sentinels all{"", 2, true};
+  all.be_patient();
+  return {all.url(), {&all.primary()}};
+}
+
+redis_home in_a_cluster() {
+  static redis_test::redis_cluster all{3, 0, true};
+  all.be_patient();
+  return {all.url(), {&all.node(0), &all.node(1), &all.node(2)}};
+}
+
+const redis_home& home_of(const std::string& kind) {
+  if (kind.ends_with("sentinels")) {
+    static const auto home = behind_sentinels();
+    return home;
+  }
+  if (kind.ends_with("cluster")) {
+    static const auto home = in_a_cluster();
+    return home;
+  }
+  static const auto home = alone();
+  return home;
+}
+
+/// Runs a script on the keys that fit `pattern`, with how much time is to have
+/// passed.
+void pass_time(const redis_home& at, const std::string& script,
+               const std::string& pattern, milliseconds by) {
   const auto whole =
       "for _, k in ipairs(redis.call('KEYS', ARGV[1])) do " + script + " end";
-  const auto answer = shared_redis().ask(
-      {"EVAL", whole, "0", pattern, std::to_string(by.count())});
-  INFO(answer);
-  REQUIRE(answer.find("rror") == answer.npos);
+  for (const auto* server : at.primaries) {
+    const auto answer =
+        server->ask({"EVAL", whole, "0", pattern, std::to_string(by.count())});
+    INFO(answer);
+    REQUIRE(answer.find("rror") == answer.npos);
+  }
 }
 
 /// The ends that Redis itself keeps.
@@ -74,7 +108,7 @@ store_fixture::store_fixture(std::string kind)
     : kind_{std::move(kind)}, bot_{next_bot()} {
   if (redis())
     time.on_advance = [this](milliseconds by) {
-      pass_time(shorten_keys, "troupe:{" + bot_ + ":*", by);
+      pass_time(home_of(kind_), shorten_keys, "troupe:{" + bot_ + ":*", by);
     };
   store_ = std::make_unique<sync_store>(make());
 }
@@ -83,7 +117,7 @@ void store_fixture::pass(milliseconds by) {
   if (!redis())
     return time.advance(by);
   for (const char* leases : {":*}:m", "}:n", "}:l"})
-    pass_time(shorten_leases, "troupe:{" + bot_ + leases, by);
+    pass_time(home_of(kind_), shorten_leases, "troupe:{" + bot_ + leases, by);
 }
 
 std::unique_ptr<backend> store_fixture::make() {
@@ -92,7 +126,7 @@ std::unique_ptr<backend> store_fixture::make() {
   how.time = &time;
   how.bot = bot_;
   if (redis())
-    how.url = shared_redis().url();
+    how.url = home_of(kind_).url;
   else if (durable())
     how.url = "sqlite:" + dir_.file("store.db");
   else

@@ -260,10 +260,11 @@ std::string redis_server::info(const std::string& field,
   return {};
 }
 
-redis_cluster::redis_cluster(std::size_t primaries, std::size_t replicas_each) {
+redis_cluster::redis_cluster(std::size_t primaries, std::size_t replicas_each,
+                             bool append_only) {
   for (std::size_t i = 0; i < primaries * (1 + replicas_each); ++i)
     nodes_.push_back(std::make_unique<redis_server>(
-        redis_server::settings{.cluster = true}));
+        redis_server::settings{.append_only = append_only, .cluster = true}));
   for (std::size_t i = 0; i < primaries; ++i)
     nodes_[i]->ask({"CLUSTER", "ADDSLOTSRANGE",
                     std::to_string(16384 * i / primaries),
@@ -282,6 +283,12 @@ redis_cluster::redis_cluster(std::size_t primaries, std::size_t replicas_each) {
         [&] { return nodes_[i]->info("master_link_status") == "up"; }));
   }
   REQUIRE(eventually([&] { return healthy(); }));
+}
+
+void redis_cluster::be_patient() {
+  for (const auto& each : nodes_)
+    REQUIRE(each->ask({"CONFIG", "SET", "cluster-node-timeout", "600000"}) ==
+            "OK");
 }
 
 bool redis_cluster::healthy() const {
@@ -310,14 +317,16 @@ std::string redis_cluster::url() const {
   return out;
 }
 
-redis_sentinels::redis_sentinels(const std::string& password) {
-  servers_.push_back(std::make_unique<redis_server>(
-      redis_server::settings{.password = password}));
-  redis_server::settings second{.password = password};
-  second.lines = {"replicaof 127.0.0.1 " + std::to_string(primary().port())};
-  servers_.push_back(std::make_unique<redis_server>(second));
-  REQUIRE(
-      eventually([&] { return replica().info("master_link_status") == "up"; }));
+redis_sentinels::redis_sentinels(const std::string& password,
+                                 std::size_t replicas, bool append_only) {
+  redis_server::settings how{.append_only = append_only, .password = password};
+  servers_.push_back(std::make_unique<redis_server>(how));
+  how.lines = {"replicaof 127.0.0.1 " + std::to_string(primary().port())};
+  for (std::size_t i = 0; i < replicas; ++i)
+    servers_.push_back(std::make_unique<redis_server>(how));
+  for (std::size_t i = 1; i <= replicas; ++i)
+    REQUIRE(eventually(
+        [&] { return servers_[i]->info("master_link_status") == "up"; }));
   for (int i = 0; i < 3; ++i) {
     redis_server::settings one;
     one.sentinel = {"sentinel monitor main 127.0.0.1 " +
@@ -332,9 +341,24 @@ redis_sentinels::redis_sentinels(const std::string& password) {
     REQUIRE(eventually([&] {
       return each->ask({"SENTINEL", "CKQUORUM", "main"}).rfind("OK 3", 0) ==
                  0 &&
-             each->info("master0").find("slaves=1,sentinels=3") !=
-                 std::string::npos;
+             each->info("master0").find("slaves=" + std::to_string(replicas) +
+                                        ",sentinels=3") != std::string::npos;
     }));
+}
+
+redis_server* redis_sentinels::named() const {
+  const auto said = sentinels_[0]->ask(
+      {"SENTINEL", "get-master-addr-by-name", "main"});  // host and port
+  for (const auto& each : servers_)
+    if (said == "127.0.0.1 " + std::to_string(each->port()))
+      return each.get();
+  return nullptr;
+}
+
+void redis_sentinels::be_patient() {
+  for (const auto& each : sentinels_)
+    REQUIRE(each->ask({"SENTINEL", "SET", "main", "down-after-milliseconds",
+                       "600000"}) == "OK");
 }
 
 std::string redis_sentinels::url(const std::string& login) const {

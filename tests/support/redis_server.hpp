@@ -79,10 +79,16 @@ class redis_server {
   pid_t pid_ = -1;
 };
 
-/// Primaries that share the slots evenly, each with some replicas.
+/// Primaries that share the slots evenly, each with some replicas: replica `i`
+/// of primary `p` is node `p + i * primaries`.
 class redis_cluster {
  public:
-  explicit redis_cluster(std::size_t primaries, std::size_t replicas_each = 0);
+  explicit redis_cluster(std::size_t primaries, std::size_t replicas_each = 0,
+                         bool append_only = false);
+
+  /// From here on a node may be slow for ten minutes before another takes it
+  /// for dead: for tests that are not about that.
+  void be_patient();
 
   redis_server& node(std::size_t i) { return *nodes_.at(i); }
   std::size_t size() const noexcept { return nodes_.size(); }
@@ -98,13 +104,19 @@ class redis_cluster {
   std::vector<std::unique_ptr<redis_server>> nodes_;
 };
 
-/// A primary named `main`, a replica, and three Sentinels.
+/// A primary named `main`, its replicas, and three Sentinels.
 class redis_sentinels {
  public:
-  explicit redis_sentinels(const std::string& password = "");
+  explicit redis_sentinels(const std::string& password = "",
+                           std::size_t replicas = 1, bool append_only = false);
 
+  /// As they were at the beginning.
   redis_server& primary() { return *servers_[0]; }
   redis_server& replica() { return *servers_[1]; }
+  /// Whom the Sentinels name right now; nothing while they name nobody of us.
+  redis_server* named() const;
+  /// As of a cluster.
+  void be_patient();
   redis_server& sentinel(std::size_t i) { return *sentinels_.at(i); }
   std::string url(const std::string& login = "") const;
 
