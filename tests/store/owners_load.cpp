@@ -94,6 +94,9 @@ struct owners_load::owner {
     }
   }
 
+  /// One write of seven is repeated, as if its answer had been lost.
+  bool now_and_then() { return ++writes % 7 == 0; }
+
   chat& chat_of(chat_key key) {
     const auto it = std::find_if(chats.begin(), chats.end(),
                                  [&](const chat& c) { return c.key == key; });
@@ -107,7 +110,11 @@ struct owners_load::owner {
       const auto id = ++last_update + held.shard.value * 10'000'000LL;
       batch.push_back(arriving(id, c.key, std::to_string(++c.accepted)));
     }
-    ask<std::vector<receipt>>([&](auto d) { store.accept(batch, d); });
+    const auto take = [&](auto d) { store.accept(batch, d); };
+    ask<std::vector<receipt>>(take);
+    if (now_and_then())
+      for (const auto& each : ask<std::vector<receipt>>(take))
+        hold(!each.fresh, "what was accepted is known");
   }
 
   void follow() {
@@ -170,10 +177,15 @@ struct owners_load::owner {
   // `stale` after an answer was lost: the record tells what became of it.
   void commit(const turn& t) {
     const auto asked = unknown.load();
-    const auto got = ask<std::vector<turn_receipt>>(
-        [&](auto d) { store.commit(held, {t}, d); });
-    if (got.at(0).outcome == turn_receipt::status::committed)
+    const auto put = [&](auto d) { store.commit(held, {t}, d); };
+    const auto got = ask<std::vector<turn_receipt>>(put);
+    if (got.at(0).outcome == turn_receipt::status::committed) {
+      hold(!now_and_then() ||
+               ask<std::vector<turn_receipt>>(put).at(0).outcome ==
+                   turn_receipt::status::stale,
+           "what was committed is stale");
       return;
+    }
     hold(unknown != asked, "stale only after an answer was lost");
     const auto now = load(chat_of(t.key));
     hold(now.version == t.version + 1 && now.state == *t.state,
@@ -187,8 +199,11 @@ struct owners_load::owner {
       ++labelled_count;
       labelled_sum += number;
     }
-    ask<std::vector<std::optional<entry>>>(
-        [&](auto d) { store.settle(held, {s}, d); });
+    const auto put = [&](auto d) { store.settle(held, {s}, d); };
+    ask<std::vector<std::optional<entry>>>(put);
+    if (now_and_then())
+      hold(!ask<std::vector<std::optional<entry>>>(put).at(0),
+           "what was settled is settled");
   }
 
   bool all_here() const {
@@ -266,7 +281,7 @@ struct owners_load::owner {
   owner* to = nullptr;    ///< gets our notices
   owner* from = nullptr;  ///< sends us its own
   std::int64_t last_update = 0;
-  std::uint32_t last_call = 0;
+  std::uint32_t last_call = 0, writes = 0;
   seq_no last_seq;
   std::uint64_t labelled_count = 0, labelled_sum = 0;
   std::atomic<std::uint64_t> sent_count{0}, sent_sum{0};

@@ -15,7 +15,7 @@ namespace troupe::store::test {
 /// A load as owners of shards make it, one thread each: accept, follow the
 /// journal, turn, commit, settle. Every third turn sends a notice to the next
 /// owner's shard, every fourth call an event to its own. What has no known
-/// outcome is asked again, as the contract says.
+/// outcome is asked again, as the contract says; and so is some of what has.
 ///
 /// Each owner looks for broken promises as it goes: sequences without gaps,
 /// each chat's updates in order, none twice, versions as it counts them.
