@@ -54,8 +54,14 @@ class engine {
                                            milliseconds ttl) = 0;
   virtual result<> release(const std::vector<lease>& held) = 0;
 
-  /// The live nodes and named leases: no part of any group.
+  /// The live nodes: no part of any group.
   virtual gathering& nodes() = 0;
+
+  virtual result<std::optional<grant>> acquire(const std::string& name,
+                                               const std::string& holder,
+                                               milliseconds ttl) = 0;
+  virtual result<> relinquish(const std::string& name,
+                              const std::string& holder) = 0;
 
   virtual result<std::vector<entry>> backlog(shard_id shard, seq_no after,
                                              std::size_t limit) = 0;

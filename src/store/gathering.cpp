@@ -1,6 +1,9 @@
 #include "store/gathering.hpp"
 
 #include <algorithm>
+#include <iterator>
+
+#include "store/checks.hpp"
 
 namespace troupe::store {
 
@@ -33,8 +36,21 @@ std::optional<grant> gathering::acquire(const std::string& name,
   // Tokens grow over restarts, too, where nothing of this is kept.
   last_token_ = std::max<std::uint64_t>(
       last_token_ + 1, static_cast<std::uint64_t>(to_ms(time_.wall())));
+  forget_some(now);
   names_[name] = {holder, now + ttl, {last_token_}};
   return grant{last_token_};
+}
+
+/// A few steps for each name that comes: what expired does not pile up.
+void gathering::forget_some(mono_time now) {
+  auto at = names_.upper_bound(looked_at_);
+  for (int i = 0; i < 4 && !names_.empty(); ++i) {
+    if (at == names_.end())
+      at = names_.begin();
+    looked_at_ = at->first;
+    at = at->second.until + sweep_grace <= now ? names_.erase(at)
+                                               : std::next(at);
+  }
 }
 
 void gathering::relinquish(const std::string& name, const std::string& holder) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <optional>
 #include <string>
@@ -22,6 +23,7 @@ class gathering {
   std::optional<grant> acquire(const std::string& name,
                                const std::string& holder, milliseconds ttl);
   void relinquish(const std::string& name, const std::string& holder);
+  std::size_t names() const noexcept { return names_.size(); }
 
  private:
   struct living {
@@ -34,9 +36,12 @@ class gathering {
     grant held;
   };
 
+  void forget_some(mono_time now);
+
   const clock& time_;
   std::map<std::string, living> alive_;
   std::map<std::string, named_lease> names_;
+  std::string looked_at_;
   std::uint64_t last_token_ = 0;
 };
 

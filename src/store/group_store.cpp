@@ -84,20 +84,17 @@ class group_store final : public backend {
   void acquire(std::string name, std::string holder, milliseconds ttl,
                callback<std::optional<grant>> done) override {
     submit<std::optional<grant>>(
-        false, std::move(done),
-        [n = std::move(name), h = std::move(holder),
-         ttl](engine& e) -> result<std::optional<grant>> {
-          return e.nodes().acquire(n, h, ttl);
+        true, std::move(done),
+        [n = std::move(name), h = std::move(holder), ttl](engine& e) {
+          return e.acquire(n, h, ttl);
         });
   }
   void relinquish(std::string name, std::string holder,
                   callback<> done) override {
-    submit<void>(
-        false, std::move(done),
-        [n = std::move(name), h = std::move(holder)](engine& e) -> result<> {
-          e.nodes().relinquish(n, h);
-          return {};
-        });
+    submit<void>(true, std::move(done),
+                 [n = std::move(name), h = std::move(holder)](engine& e) {
+                   return e.relinquish(n, h);
+                 });
   }
   void backlog(shard_id shard, seq_no after, std::size_t limit,
                callback<std::vector<entry>> done) override {

@@ -41,6 +41,16 @@ class memory_engine : public engine {
                                    milliseconds ttl) override;
   result<> release(const std::vector<lease>& held) override;
   gathering& nodes() override { return nodes_; }
+  result<std::optional<grant>> acquire(const std::string& name,
+                                       const std::string& holder,
+                                       milliseconds ttl) override {
+    return nodes_.acquire(name, holder, ttl);
+  }
+  result<> relinquish(const std::string& name,
+                      const std::string& holder) override {
+    nodes_.relinquish(name, holder);
+    return {};
+  }
   result<std::vector<entry>> backlog(shard_id shard, seq_no after,
                                      std::size_t limit) override;
   result<std::vector<entry>> entries(

@@ -292,6 +292,7 @@ void sqlite_engine::sweep() {
   sweep_seen(now);
   sweep_chats(now);
   sweep_spending(now);
+  sweep_names(now);
   if (db_.failure()) {
     const auto why = failed();
     undo();

@@ -46,6 +46,11 @@ class sqlite_engine final : public engine {
                                    milliseconds ttl) override;
   result<> release(const std::vector<lease>& held) override;
   gathering& nodes() override { return nodes_; }
+  result<std::optional<grant>> acquire(const std::string& name,
+                                       const std::string& holder,
+                                       milliseconds ttl) override;
+  result<> relinquish(const std::string& name,
+                      const std::string& holder) override;
   result<std::vector<entry>> backlog(shard_id shard, seq_no after,
                                      std::size_t limit) override;
   result<std::vector<entry>> entries(
@@ -128,6 +133,7 @@ class sqlite_engine final : public engine {
   void sweep_seen(wall_time now);
   void sweep_chats(wall_time now);
   void sweep_spending(wall_time now);
+  void sweep_names(wall_time now);
   void report(const char* what, bool& failed, const std::optional<error>& why);
 
   sqlite_db db_;

@@ -58,6 +58,9 @@ CREATE TABLE audience(kt INTEGER NOT NULL, kid INTEGER NOT NULL,
   status INTEGER NOT NULL, language BLOB NOT NULL,
   first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL,
   PRIMARY KEY(kt, kid)) WITHOUT ROWID;
+CREATE TABLE names(name BLOB PRIMARY KEY, till INTEGER NOT NULL,
+  token INTEGER NOT NULL, holder BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX names_till ON names(till);
 )sql";
 
 error cannot(const std::string& what, int code) {

@@ -123,6 +123,22 @@ struct sqlite_statements {
                                 "SELECT 1 FROM spending WHERE at < ?1 LIMIT 1"};
   sqlite_statement drop_spending{db, "DELETE FROM spending WHERE at < ?1"};
 
+  // named leases
+  sqlite_statement name{
+      db, "SELECT till, token, holder FROM names WHERE name = ?1"};
+  sqlite_statement put_name{db, "REPLACE INTO names VALUES(?1, ?2, ?3, ?4)"};
+  sqlite_statement drop_name{
+      db, "DELETE FROM names WHERE name = ?1 AND holder = ?2"};
+  sqlite_statement old_name{db, "SELECT 1 FROM names WHERE till < ?1 LIMIT 1"};
+  sqlite_statement drop_names{
+      db,
+      "DELETE FROM names WHERE name IN (SELECT name FROM names WHERE till < ?1 "
+      "ORDER BY till LIMIT ?2)"};
+  sqlite_statement new_token{
+      db,
+      "INSERT INTO meta VALUES('token', ?1) ON CONFLICT DO UPDATE "
+      "SET value = max(value + 1, excluded.value) RETURNING value"};
+
   // dead letters
   sqlite_statement entry_died{
       db,

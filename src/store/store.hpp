@@ -345,7 +345,9 @@ class backend {
   virtual void leave(std::string name, callback<> done) = 0;
 
   /// Takes a lease on a name that nobody else holds, or prolongs one that
-  /// `holder` has (with the token it had). Nothing if another holds it.
+  /// `holder` has (with the token it had). Nothing if another holds it. One
+  /// that expired is forgotten some minutes later. Durable as everything: it
+  /// may last for days, also over a restart.
   /// **Repeat**: prolongs.
   virtual void acquire(std::string name, std::string holder, milliseconds ttl,
                        callback<std::optional<grant>> done) = 0;

@@ -1,3 +1,4 @@
+#include "store/gathering.hpp"
 #include "tests/store/fixture.hpp"
 
 using namespace troupe;
@@ -129,6 +130,56 @@ TEST_CASE("a name has one holder, and its token grows with every new one",
   const auto third = s.acquire("poller", "a").value();
   REQUIRE(third);
   CHECK(third->token > second->token);
+}
+
+TEST_CASE("a name that is held for days is held after a restart, too",
+          "[contract]") {
+  TROUPE_EACH_STORE();
+  if (!fixture.durable())
+    return;
+  constexpr std::chrono::hours week{7 * 24};
+  const auto held = s.acquire("once/x", "a", week).value();
+  REQUIRE(held);
+  const auto gone = s.acquire("once/y", "a", week).value();
+  REQUIRE(s.relinquish("once/y", "a").has_value());
+  fixture.pass(week - std::chrono::hours{1});
+  fixture.reopen();
+  auto& later = *fixture;
+  CHECK_FALSE(later.acquire("once/x", "b", week).value());
+  CHECK(later.acquire("once/x", "a", week).value()->token == held->token);
+  const auto taken = later.acquire("once/y", "b", week).value();
+  REQUIRE(taken);
+  CHECK(taken->token > gone->token);
+  fixture.pass(week - std::chrono::hours{1});
+  CHECK_FALSE(later.acquire("once/x", "b", week).value());
+  fixture.pass(std::chrono::hours{2});
+  CHECK(later.acquire("once/x", "b", week).value()->token > taken->token);
+}
+
+TEST_CASE("names that are over are in nobody's way, those held stay",
+          "[contract]") {
+  TROUPE_EACH_STORE();
+  constexpr std::chrono::hours day{24};
+  auto name = [](int n) { return "once/" + std::to_string(n); };
+  for (int i = 0; i < 40; ++i)
+    REQUIRE(s.acquire(name(i), "a", i % 4 == 0 ? 2 * day : day).value());
+  fixture.pass(day + std::chrono::hours{1});
+  // So many that every old one was looked at.
+  for (int i = 40; i < 140; ++i)
+    REQUIRE(s.acquire(name(i), "a", day).value());
+  for (int i = 0; i < 40; ++i)
+    CHECK(s.acquire(name(i), "b", day).value().has_value() == (i % 4 != 0));
+}
+
+TEST_CASE("names that are over do not pile up in memory") {
+  test_clock time;
+  gathering names{time};
+  for (int i = 0; i < 10'000; ++i) {
+    time.advance(std::chrono::seconds{10});
+    CHECK(names.acquire(std::to_string(i), "a", std::chrono::minutes{1}));
+  }
+  // Those of eleven minutes, and what a walk of a quarter's pace leaves.
+  CHECK(names.names() < 200);
 }
 
 TEST_CASE("those who open one shared memory see one store, each with its end") {

@@ -23,6 +23,19 @@ function ops.leave()
   return {'ok', call('HDEL', p .. 'n', text())}
 end
 
+-- Names whose leases ended ten minutes ago go, a few with each that comes.
+local function forget_names(real)
+  local from = call('HGET', p .. 'm', 'names') or '0'
+  local found = call('HSCAN', p .. 'l', from, 'COUNT', 4)
+  for i = 1, #found[2], 2 do
+    local till = string.match(found[2][i + 1], '^(%d+)')
+    if tonumber(till) + 600000 < real then
+      call('HDEL', p .. 'l', found[2][i])
+    end
+  end
+  call('HSET', p .. 'm', 'names', found[1])
+end
+
 -- Named leases: `l` has, by name, `<until> <token> <holder>`. The token, or 0
 -- if another holds it.
 function ops.acquire()
@@ -34,6 +47,7 @@ function ops.acquire()
     if owner and tonumber(till) > real then
       return {'ok', '0'}
     end
+    forget_names(real)
     token = whole(call('HINCRBY', p .. 'm', 'tokens', 1))
   end
   call('HSET', p .. 'l', name, whole(real + ttl) .. ' ' .. token .. ' ' ..
