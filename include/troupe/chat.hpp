@@ -117,6 +117,36 @@ class chat_base {
   /// Puts a `notice` into another chat's journal, exactly once.
   void notify(std::int64_t chat, std::string_view text);
 
+  /// True for exactly one turn of all chats on all nodes within `ttl`: what may
+  /// happen once is asked for by a key, and done if the answer is true.
+  ///
+  /// ```cpp
+  /// if (ctx->once("charge:" + order, 24h))
+  ///   ctx->notify(till, "charge " + order);
+  /// ```
+  ///
+  /// The key is reserved for the event that is turned, before the turn is
+  /// committed. If another event has it, this turn's result is thrown away and
+  /// the handler runs again, with false: so it may run several times, and only
+  /// its last run counts. Do through `ctx` what must be done once.
+  /// **Order and repeat**: the event that got true gets it again, at a second
+  /// `once` of the turn and when the turn is repeated after a crash, on any
+  /// node (an update also as a retried dead letter; anything else counts as a
+  /// new event then). Of a turn that failed, or was cut off before its commit
+  /// and waits to be repeated, the keys stay reserved for it until `ttl` is
+  /// over: false means that another was told true, or is about to be. A timer
+  /// that is set again for the very same instant counts as the same event.
+  /// **Time**: `ttl` begins right before the commit, and anew with each repeat
+  /// of the turn. A commit that does not get through within half of it is not
+  /// taken for safe: the turn is run again.
+  /// **Errors**: std::invalid_argument for a key that is empty or longer than
+  /// 256 bytes, or a ttl below a minute or above ten years; std::length_error
+  /// for the 65th key of a turn. A turn that asks for over 64 keys of others
+  /// ends as a dead letter.
+  /// **Cost**: true: a round trip to the store before the commit, and the key
+  /// is kept there for `ttl`. false: that, the record read again, and a run.
+  bool once(std::string_view key, std::chrono::milliseconds ttl);
+
   /// Wall time of this turn: one value for the whole turn.
   std::chrono::sys_time<std::chrono::milliseconds> now() const;
 

@@ -83,6 +83,19 @@ class test_chat {
     bench_.notice(text, from);
   }
 
+  /// This chat and `other` are two of one bot from now on: a key of `once` is
+  /// given to one event of both. Each keeps its own time.
+  template <class Other>
+  void beside(const test_chat<Other>& other) {
+    bench_.keys = other.bench_.keys;
+  }
+
+  /// A turn of some other chat was told true for this key of `once`.
+  void take(std::string_view key, std::chrono::milliseconds ttl) {
+    bench_.keys->take(std::string{key}, "another",
+                      bench_.now().time_since_epoch().count(), ttl.count());
+  }
+
   /// Who writes and presses from now on.
   void speaker(person p) { bench_.speaker = std::move(p); }
 
@@ -156,6 +169,8 @@ class test_chat {
   }
 
  private:
+  template <class>
+  friend class test_chat;
   mutable detail::test_bench bench_;
 };
 

@@ -4,7 +4,8 @@
 #include <cmath>
 #include <random>
 
-#include "actors/turn_commit.hpp"
+#include "actors/chat_attempt.hpp"
+#include "actors/turn_names.hpp"
 #include "actors/webhook_actor.hpp"
 #include "core/log.hpp"
 
@@ -13,10 +14,6 @@ namespace troupe::actors {
 namespace {
 
 using namespace std::chrono_literals;
-
-// The audience's "last seen" is kept to the hour: a write per turn for it
-// would double nothing but the store's work.
-constexpr std::int64_t audience_every_ms = 3'600'000;
 
 double seconds(mono_time from, mono_time to) {
   return std::chrono::duration<double>(to - from).count();
@@ -28,37 +25,6 @@ double readable_ms(mono_time from, mono_time to) {
 }
 
 }  // namespace
-
-/// One turn under way; the pool's thread and the actor take turns with it.
-struct chat_actor::attempt {
-  std::uint64_t number = 0;
-  item what;
-  unsigned tries = 0;
-  detail::turn_result result;
-  store::turn commit;
-  unsigned commits = 0;
-  std::int64_t waited_ms = 0;
-  mono_time began{}, ran{}, done{};
-
-  turn_subject subject(chat_key key, std::uint64_t version, bool anew) const {
-    return {key, version, what.fired ? nullptr : &what.what, what.fired.get(),
-            anew};
-  }
-
-  void tell_audience(chat_key key, std::int64_t now_ms, std::int64_t last_ms) {
-    using standing = detail::turn_result::standing;
-    if (key.type != chat_key::kind::chat || what.fired ||
-        result.audience == standing::same)
-      return;
-    bool blocked = result.audience == standing::blocked;
-    if (!blocked && now_ms - last_ms <= audience_every_ms)
-      return;
-    commit.audience.push_back({key,
-                               blocked ? store::audience_status::blocked
-                                       : store::audience_status::active,
-                               result.language});
-  }
-};
 
 /// Hands a turn to the store; the answer comes to `chat` as `commit_ended`.
 /// **Threads**: whoever has the attempt.
@@ -172,7 +138,13 @@ void chat_actor::on(turn_again&) {
     return;
   }
   count_turning(true);
-  if (now_->commits > 0)
+  if (now_->commits > 0 && now_->outlived_keys(shared_->how.time->mono()))
+    now_->again = true;
+  if (now_->again)
+    run_again();
+  else if (now_->reserving)
+    reserve_again();
+  else if (now_->commits > 0)
     commit();
   else
     begin_turn();
@@ -238,13 +210,19 @@ void chat_actor::run_turn() {
         auto subject = job->subject(key, version, anew);
         job->began = shared->how.time->mono();
         auto wall = shared->how.time->wall();
-        job->result =
-            live->run(event_of(subject),
-                      {to_ms(wall), seed_of(subject), shared->username()});
+        job->result = live->run(
+            event_of(subject),
+            {to_ms(wall), seed_of(subject), shared->username(), job->taken});
+        job->ended = wall;
         job->ran = shared->how.time->mono();
         if (job->result.how == detail::turn_result::end::threw ||
             shared->closed) {
           caf::anon_send(me, chat_event{turn_ended{number}});
+          return;
+        }
+        if (!job->result.wanted.once.empty()) {
+          job->identity = identity_of(subject);
+          reserve_keys(*shared, me, *job);
           return;
         }
         job->commit = commit_of(subject, job->result, *owned, wall);
@@ -352,6 +330,8 @@ void chat_actor::finish(bool committed) {
   using end = detail::turn_result::end;
   auto& count = shared_->count;
   if (committed) {
+    if (!now_->commit.dead)
+      give_back_unused();
     if (now_->commit.dead) {
       count.dead_letters.add();
       log::error("dead_letter", {{"chat", to_string(key_)},

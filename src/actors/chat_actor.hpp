@@ -42,6 +42,7 @@ class chat_actor : public actor_base {
   void on(loaded_record& m);
   void on(loaded_entries& m);
   void on(turn_ended& m);
+  void on(keys_reserved& m);
   void on(commit_ended& m);
   void on(turn_again& m);
   void on(chat_over& m);
@@ -55,6 +56,10 @@ class chat_actor : public actor_base {
   void begin_turn();
   void run_turn();
   void on_turn_end();
+  void reserve_again();
+  static void reserve_keys(services& shared, caf::actor chat, attempt& job);
+  void run_again();
+  void give_back_unused();
   void bury(const std::string& why);
   void commit();
   static void send_commit(services& shared, const ownership& owned,

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "actors/chat_actor.hpp"
+#include "actors/chat_attempt.hpp"
 
 // How a chat gets from the store what it does not have in memory: its record,
 // and the bodies of journal entries that came while it had enough of them.
@@ -45,8 +45,20 @@ void chat_actor::on(loaded_record& m) {
     bad_record_ = std::make_unique<std::string>(e.what());
     live_ = nullptr;
   }
+  if (checking && now_ && now_->again && !(past && now_->commits > 0)) {
+    now_->again = now_->reserving = false;
+    now_->recommitted = now_->recommitted || now_->commits > 0;
+    now_->commits = 0;
+    now_->tries -= 1;  // of a run that nobody saw
+    begin_turn();
+    return;
+  }
   if (checking && now_) {
     // The commit was answered `stale`: it was done if the version moved on.
+    if (past && now_->recommitted)
+      // Maybe the first commit arrived late: then these calls are not its own,
+      // and those stay in the outbox for the shard's next start.
+      now_->commit.calls.clear();
     if (past)
       applied({});
     else

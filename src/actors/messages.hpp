@@ -157,6 +157,12 @@ struct loaded_entries {
 struct turn_ended {
   std::uint64_t attempt;
 };
+/// Of the keys of `once` that a turn was told true for, those of others.
+struct keys_reserved {
+  std::uint64_t attempt;
+  mono_time asked;
+  result<std::vector<std::string>> denied;
+};
 struct commit_ended {
   std::uint64_t attempt;
   result<std::vector<store::turn_receipt>> answer;
@@ -168,7 +174,7 @@ struct chat_over {};
 /// some 60 bytes in each actor, and chats are what there is a million of.
 struct chat_event {
   std::variant<chat_work, timer_work, loaded_record, loaded_entries, turn_ended,
-               commit_ended, turn_again, chat_over>
+               keys_reserved, commit_ended, turn_again, chat_over>
       what;
 };
 

@@ -44,6 +44,9 @@ meters::meters(metrics::registry& r)
       turns_stale{turns(r, "stale")},
       turns_repeated{turns(r, "repeated")},
       turns_threw{turns(r, "threw")},
+      turns_denied{r.add_counter(
+          "troupe_turns_denied_total",
+          "Runs thrown away because a key of once was another's.")},
       dead_letters{r.add_counter("troupe_dead_letters_total",
                                  "Turns and calls given up as dead letters.")},
       turns_late{r.add_counter("troupe_turns_late_total",

@@ -22,6 +22,7 @@ struct meters {
   metrics::counter& turns_stale;
   metrics::counter& turns_repeated;
   metrics::counter& turns_threw;
+  metrics::counter& turns_denied;
   metrics::counter& dead_letters;
   metrics::counter& turns_late;
   metrics::histogram& turn_wait_seconds;

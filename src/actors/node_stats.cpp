@@ -62,6 +62,7 @@ json::object counters(const meters& m) {
       {"turns_stale", m.turns_stale.value()},
       {"turns_repeated", m.turns_repeated.value()},
       {"turns_threw", m.turns_threw.value()},
+      {"turns_denied", m.turns_denied.value()},
       {"dead_letters", m.dead_letters.value()},
       {"calls_sent", m.calls_sent.value()},
       {"calls_failed", m.calls_failed.value()},

@@ -254,7 +254,7 @@ void test_bench::restart() {
     expires_ms_.reset();
   }
   live_ = spawn_();
-  live_->load(state_, mode_, memo_, expires_ms_.value_or(0));
+  load();
 }
 
 void test_bench::refuse_next(int code, std::string description) {
@@ -295,18 +295,61 @@ void test_bench::settle_down() {
 }
 
 void test_bench::turn(const turn_event& event) {
-  turn_scene scene{now_ms_, seed_++, username};
+  const auto me = std::to_string(chat_) + '/' + std::to_string(seed_);
+  std::vector<std::string> taken;
+  turn_scene scene{now_ms_, seed_++, username, {}};
   turn_result result;
-  for (unsigned n = 0; n < attempts; ++n) {
+  for (unsigned n = 0; n < attempts;) {
+    scene.taken = taken;
     result = live_->run(event, scene);
-    if (result.how != turn_result::end::threw)
+    if (result.how == turn_result::end::threw) {
+      ++n;
+      continue;
+    }
+    if (reserve(result.wanted, me, taken))
       break;
+    load();
+    if (taken.size() > most_once) {
+      result.how = turn_result::end::threw;
+      result.error = "the turn asks for over 64 keys of once that others have";
+      break;
+    }
   }
   turns.push_back(result.kind + ' ' + ending(result.how));
   if (result.how == turn_result::end::threw)
     dead_letters.push_back(result.error);
   else
     commit(std::move(result.wanted));
+}
+
+// As the runtime does it: all keys, or the turn is run again.
+bool test_bench::reserve(const effects& wanted, const std::string& holder,
+                         std::vector<std::string>& taken) {
+  const auto before = taken.size();
+  for (const auto& w : wanted.once)
+    if (!keys->take(w.key, holder, now_ms_, w.ttl_ms))
+      taken.push_back(w.key);
+  if (taken.size() != before)
+    return false;
+  std::erase_if(keys->all, [&](const auto& k) {
+    return k.second.holder == holder &&
+           std::ranges::find(wanted.once, k.first, &wanted_once::key) ==
+               wanted.once.end();
+  });
+  return true;
+}
+
+bool test_keys::take(const std::string& key, const std::string& holder,
+                     std::int64_t now_ms, std::int64_t ttl_ms) {
+  auto& k = all[key];
+  if (k.until_ms > now_ms && k.holder != holder)
+    return false;
+  k = {holder, now_ms + ttl_ms};
+  return true;
+}
+
+void test_bench::load() {
+  live_->load(state_, mode_, memo_, expires_ms_.value_or(0));
 }
 
 void test_bench::commit(effects&& wanted) {

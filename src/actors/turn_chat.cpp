@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <limits>
 #include <stdexcept>
@@ -29,6 +30,11 @@ std::atomic<std::uint64_t> last_serial{0};
 
 // A turn is one commit; what it wants has to fit one.
 constexpr std::size_t most_effects = 10'000;
+
+constexpr std::size_t longest_key = 256;
+// A turn must be able to get through its commit in half of it.
+constexpr std::chrono::milliseconds least_once = std::chrono::minutes{1};
+constexpr std::chrono::milliseconds most_time = std::chrono::days{3'660};
 
 turn_context& turn_of(const chat_base* chat, const char* what) {
   if (current_turn && &current_turn->chat == chat)
@@ -299,8 +305,13 @@ void chat_base::schedule(std::string_view name,
     throw std::invalid_argument{"a timer needs a name"};
   std::erase(turn.cancelled, name);
   std::erase_if(turn.timers, [&](const auto& t) { return t.name == name; });
-  turn.timers.push_back({std::string{name}, due.time_since_epoch().count(),
-                         json_or_nothing(body)});
+  auto due_ms = due.time_since_epoch().count();
+  // Name and time are what a timer is known by: one that sets itself again is
+  // another (see `once`).
+  if (turn.event.from == detail::turn_event::source::timer &&
+      turn.event.name == name && turn.event.accepted_ms == due_ms)
+    ++due_ms;
+  turn.timers.push_back({std::string{name}, due_ms, json_or_nothing(body)});
 }
 
 void chat_base::cancel(std::string_view name) {
@@ -331,6 +342,26 @@ void chat_base::notify(std::int64_t chat, std::string_view text) {
   if (chat == 0)
     throw std::invalid_argument{"notify needs the id of a chat"};
   turn.notices.push_back({chat, std::string{text}});
+}
+
+bool chat_base::once(std::string_view key, std::chrono::milliseconds ttl) {
+  auto& turn = detail::turn_of(this, "once");
+  if (key.empty() || key.size() > detail::longest_key)
+    throw std::invalid_argument{"a key of once must have 1 to 256 bytes"};
+  if (ttl < detail::least_once || ttl > detail::most_time)
+    throw std::invalid_argument{"the ttl of \"" + std::string{key} +
+                                "\" must be a minute to ten years"};
+  if (std::ranges::find(turn.scene.taken, key) != turn.scene.taken.end())
+    return false;
+  auto known = std::ranges::find(turn.once, key, &detail::wanted_once::key);
+  if (known != turn.once.end()) {
+    known->ttl_ms = std::max<std::int64_t>(known->ttl_ms, ttl.count());
+    return true;
+  }
+  if (turn.once.size() == detail::most_once)
+    throw std::length_error{"a turn asks once for over 64 keys"};
+  turn.once.push_back({std::string{key}, ttl.count()});
+  return true;
 }
 
 std::chrono::sys_time<std::chrono::milliseconds> chat_base::now() const {

@@ -64,6 +64,17 @@ std::uint64_t seed_of(const turn_subject& what) noexcept {
   return h ^ (what.entry->seq.value * 0x9e3779b97f4a7c15ULL);
 }
 
+std::string identity_of(const turn_subject& what) {
+  if (what.fired)
+    return "timer/" + to_string(what.key) + '/' +
+           std::to_string(to_ms(what.fired->due)) + '/' + what.fired->name;
+  // A dead letter keeps its update's id when it is retried.
+  if (what.entry->type == store::entry_kind::update)
+    return "update/" + std::to_string(what.entry->id.value);
+  return "entry/" + to_string(what.key) + '/' +
+         std::to_string(what.entry->seq.value);
+}
+
 store::turn bare_commit(const turn_subject& what) {
   store::turn t;
   t.key = what.key;

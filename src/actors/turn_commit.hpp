@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "actors/services.hpp"
 #include "store/store.hpp"
@@ -23,6 +24,10 @@ detail::turn_event event_of(const turn_subject& what);
 
 /// The same number at every attempt at the same event, on any node.
 std::uint64_t seed_of(const turn_subject& what) noexcept;
+
+/// What this event is called wherever it is turned, and however often: no other
+/// event ever has that name. (A timer set again for the same instant has.)
+std::string identity_of(const turn_subject& what);
 
 /// What acknowledges the subject and changes nothing else; clears an expired
 /// record.

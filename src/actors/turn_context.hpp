@@ -47,6 +47,7 @@ struct turn_context {
   std::vector<wanted_timer> timers;
   std::vector<std::string> cancelled;
   std::vector<wanted_notice> notices;
+  std::vector<wanted_once> once;
   std::optional<std::size_t> next_mode;
   bool cleared = false;
 };

@@ -377,6 +377,7 @@ void engine::finish(turn_context& turn, effects& wanted) {
   wanted.timers = std::move(turn.timers);
   wanted.cancelled = std::move(turn.cancelled);
   wanted.notices = std::move(turn.notices);
+  wanted.once = std::move(turn.once);
   finish_state(turn.cleared, wanted);
 }
 

@@ -19,6 +19,19 @@
 
 namespace troupe::detail {
 
+/// Keys of `once` that chats of one test reserved.
+struct test_keys {
+  struct held {
+    std::string holder;
+    std::int64_t until_ms = 0;
+  };
+  std::map<std::string, held, std::less<>> all;
+
+  /// False if it is another's.
+  bool take(const std::string& key, const std::string& holder,
+            std::int64_t now_ms, std::int64_t ttl_ms);
+};
+
 /// The part of the test kit that needs no template: a store, a Telegram and a
 /// clock of one chat.
 class test_bench {
@@ -36,6 +49,8 @@ class test_bench {
   void restart();
   void refuse_next(int code, std::string description);
   void lose_next();
+
+  std::shared_ptr<test_keys> keys = std::make_shared<test_keys>();
 
   live_chat& live() noexcept { return *live_; }
   std::chrono::sys_time<std::chrono::milliseconds> now() const noexcept;
@@ -66,6 +81,9 @@ class test_bench {
   void accept(turn_event event);
   void settle_down();
   void turn(const turn_event& event);
+  bool reserve(const effects& wanted, const std::string& holder,
+               std::vector<std::string>& taken);
+  void load();
   void commit(effects&& wanted);
   void settle(const wanted_call& call);
   std::optional<fault> fault_of(const wanted_call& call, std::int64_t& message);

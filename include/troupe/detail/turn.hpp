@@ -1,8 +1,10 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +31,15 @@ struct turn_scene {
   std::uint64_t seed = 0;   ///< derived from the event: same at every attempt
   /// For "/start@name"; empty: not known, then any name is ours.
   std::string_view bot_username = {};
+  /// Keys of `once` that other events hold: the answer for them is false.
+  std::span<const std::string> taken = {};
+};
+
+/// A key for which `once` said true. That is so only if the runtime reserves
+/// it for this event before it commits; else the turn is run again.
+struct wanted_once {
+  std::string key;
+  std::int64_t ttl_ms = 0;
 };
 
 struct wanted_call {
@@ -61,6 +72,7 @@ struct effects {
   std::vector<wanted_timer> timers;
   std::vector<std::string> cancelled;
   std::vector<wanted_notice> notices;
+  std::vector<wanted_once> once;
 };
 
 /// The end of one attempt.
@@ -81,6 +93,9 @@ struct turn_result {
   enum class standing : std::uint8_t { same, active, blocked };
   standing audience = standing::same;
 };
+
+/// Keys that one turn may be told true for, and as many for which false.
+constexpr std::size_t most_once = 64;
 
 /// One chat's behaviour and state, alive between turns.
 /// **Threads**: one at a time.
