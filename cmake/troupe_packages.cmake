@@ -22,6 +22,11 @@ find_library(CAF_CORE_LIBRARY caf_core REQUIRED)
 add_library(caf_core INTERFACE)
 target_include_directories(caf_core SYSTEM INTERFACE ${CAF_INCLUDE_DIR})
 target_link_libraries(caf_core INTERFACE ${CAF_CORE_LIBRARY} Threads::Threads)
+find_library(CAF_IO_LIBRARY caf_io REQUIRED)
+find_library(CAF_OPENSSL_LIBRARY caf_openssl REQUIRED)
+add_library(caf_openssl INTERFACE)
+target_link_libraries(caf_openssl INTERFACE ${CAF_OPENSSL_LIBRARY}
+  ${CAF_IO_LIBRARY} caf_core OpenSSL::SSL)
 
 # The allocator of our programs, bots included: many small blocks are freed on
 # other threads than they came from, where glibc's costs a tenth more CPU per

@@ -5,8 +5,8 @@
 #include <random>
 
 #include "actors/chat_attempt.hpp"
+#include "actors/hints.hpp"
 #include "actors/turn_names.hpp"
-#include "actors/webhook_actor.hpp"
 #include "core/log.hpp"
 
 namespace troupe::actors {
@@ -320,7 +320,7 @@ void chat_actor::applied(const store::turn_receipt& receipt) {
       caf::anon_send(*to, std::move(batch));
   }
   for (auto& e : receipt.appended)
-    hint(*shared_, shared_->shard_for(e.key), {e});
+    hint(*shared_, shared_->shard_id_of(e.key), {e});
   for (auto& t : turn.set)
     caf::anon_send(shared_->timers, timer_armed{t.due});
   finish(true);

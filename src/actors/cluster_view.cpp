@@ -37,6 +37,11 @@ constexpr shown_counter shown_counters[] = {
     {"fenced", [](const meters& m) { return m.fenced.value(); }},
     {"held_back", [](const meters& m) { return m.held_back.value(); }},
     {"gaps_healed", [](const meters& m) { return m.gaps_healed.value(); }},
+    {"entries_healed",
+     [](const meters& m) { return m.entries_healed.value(); }},
+    {"hints_sent", [](const meters& m) { return m.hints_sent.value(); }},
+    {"hints_taken", [](const meters& m) { return m.hints_taken.value(); }},
+    {"hints_lost", [](const meters& m) { return m.hints_lost.value(); }},
     {"store_errors", [](const meters& m) { return m.store_errors.value(); }},
 };
 
@@ -182,6 +187,18 @@ json::object shards_page(const owners& from) {
           {"owned", std::move(owned)}};
 }
 
+json::array roads_of(const services& s) {
+  json::array out;
+  for (auto& r : s.roads) {
+    json::object one{
+        {"to", r.name}, {"state", r.state}, {"waiting", r.waiting}};
+    if (!r.why.empty())
+      one["why"] = r.why;
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string runs_text(const std::vector<std::uint32_t>& epochs, bool& cut) {
@@ -248,6 +265,25 @@ node_word read_word(const std::string& details, std::uint16_t shards) {
   return out;
 }
 
+node_facts facts_of(const services& s) {
+  return {s.how.cluster.protocol, bot_of(s.how.bot_token), s.store.shards()};
+}
+
+result<void> agree(const services& s,
+                   const std::vector<store::node_info>& alive) {
+  for (auto& n : alive) {
+    if (n.name == s.instance)
+      continue;
+    auto details = parse_json(n.details);
+    auto why =
+        mismatch(facts_of(s), read_facts(details ? *details : json::value{}));
+    if (!why.empty())
+      return error{errc::conflict,
+                   "node " + n.name + " is alive on this store, and " + why};
+  }
+  return {};
+}
+
 store::node_info introduction(services& s) {
   // As a time of day, which stays the same however often it is passed on.
   auto now = s.now();
@@ -262,7 +298,7 @@ store::node_info introduction(services& s) {
       {"stats", s.how.stats_address},
       {"started_ms", to_ms(now.wall - up)},
       {"told_ms", to_ms(now.wall)},
-      {"shards", s.store.shards()},
+      {"encrypted", s.how.cluster.road.encrypted()},
       {"holds", runs_text(epochs_of(s), cut)},
       {"slices", std::int64_t{s.slices_held}},
       {"budget_want", std::int64_t{s.budget_want}},
@@ -270,6 +306,7 @@ store::node_info introduction(services& s) {
       {"frozen_until_ms", to_ms(until)},
       {"counters", counters_of(s.count)},
   };
+  write_facts(facts_of(s), o);
   if (cut)
     o["holds_cut"] = true;
   std::lock_guard guard{s.nodes_lock};
@@ -279,7 +316,7 @@ store::node_info introduction(services& s) {
       names.emplace_back(name);
     o["drain"] = std::move(names);
   }
-  return {s.instance, "", json::serialize(o)};
+  return {s.instance, s.address, json::serialize(o)};
 }
 
 json::object cluster_of(services& s) {
@@ -310,10 +347,9 @@ json::object cluster_of(services& s) {
         words[i], n, std::chrono::duration_cast<milliseconds>(now.mono - heard),
         now.wall));
   }
-  return {{"name", s.instance},
-          {"leases", s.leases_held.load()},
-          {"nodes", std::move(list)},
-          {"shards", shards_page(who)}};
+  return {{"name", s.instance},       {"address", s.address},
+          {"roads", roads_of(s)},     {"leases", s.leases_held.load()},
+          {"nodes", std::move(list)}, {"shards", shards_page(who)}};
 }
 
 result<std::string> ask_to_drain(services& s, const std::string& name) {

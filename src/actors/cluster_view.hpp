@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "actors/handshake.hpp"
 #include "actors/services.hpp"
 #include "core/json.hpp"
 #include "core/result.hpp"
@@ -48,6 +49,14 @@ node_word read_word(const std::string& details, std::uint16_t shards);
 /// `0-3:7 9:2`: shards with their epochs; 0 is one that is not held.
 /// @param cut set if they were too many for the text
 std::string runs_text(const std::vector<std::uint32_t>& epochs, bool& cut);
+
+/// What this node has in common with the others of its store.
+node_facts facts_of(const services& shared);
+
+/// Whether this node can be one of those.
+/// **Errors**: `errc::conflict`: with whom it can't, and why.
+result<void> agree(const services& shared,
+                   const std::vector<store::node_info>& alive);
 
 /// What the node says of itself.
 store::node_info introduction(services& shared);

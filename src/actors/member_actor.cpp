@@ -62,6 +62,8 @@ void member_actor::on_alive(nodes_alive& m) {
   }
   const bool changed = names != known_;
   known_ = std::move(names);
+  if (shared_->road)
+    caf::anon_send(shared_->road, peers_alive{*m.answer});
   keep(std::move(*m.answer));
   if (shared_->global)
     tell_wants(words);
@@ -99,6 +101,8 @@ void member_actor::place_shards(const std::vector<std::string>& names) {
   out.mine.resize(shared_->shards.size());
   for (std::uint16_t i = 0; i < out.mine.size(); ++i)
     out.mine[i] = names[place({i}, names)] == shared_->instance;
+  for (std::uint16_t i = 0; i < out.mine.size(); ++i)
+    shared_->away[i] = !out.mine[i];
   caf::anon_send(shared_->leases, std::move(out));
 }
 

@@ -141,6 +141,18 @@ struct nodes_alive {
   result<std::vector<store::node_info>> answer;
 };
 
+// -- to the road --------------------------------------------------------------
+/// Who is alive, this node included.
+struct peers_alive {
+  std::vector<store::node_info> nodes;
+};
+/// Entries that were appended for another node. Sent by `hint` only.
+struct hints_out {
+  shard_id shard;
+  std::int64_t weight;  ///< in `services::road_bytes`
+  std::vector<store::entry> entries;
+};
+
 // -- to chats -----------------------------------------------------------------
 struct chat_work {
   store::entry what;
@@ -338,6 +350,8 @@ TROUPE_LOCAL_MESSAGE(spending_read)
 TROUPE_LOCAL_MESSAGE(shard_free)
 TROUPE_LOCAL_MESSAGE(lease_released)
 TROUPE_LOCAL_MESSAGE(nodes_alive)
+TROUPE_LOCAL_MESSAGE(peers_alive)
+TROUPE_LOCAL_MESSAGE(hints_out)
 TROUPE_LOCAL_MESSAGE(journal_ends)
 TROUPE_LOCAL_MESSAGE(renewed)
 TROUPE_LOCAL_MESSAGE(chat_event)

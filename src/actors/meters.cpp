@@ -27,6 +27,14 @@ metrics::counter& errors(metrics::registry& r, const char* kind) {
                        {{"class", kind}});
 }
 
+metrics::counter& hints(metrics::registry& r, const char* end) {
+  return r.add_counter(
+      "troupe_hints_total",
+      "Journal entries told of between nodes: sent to their owner, taken from "
+      "another node, or lost on this one (the owner finds them later).",
+      {{"end", end}});
+}
+
 }  // namespace
 
 meters::meters(metrics::registry& r)
@@ -91,6 +99,12 @@ meters::meters(metrics::registry& r)
                               "Shards handed over to another node.")},
       gaps_healed{r.add_counter("troupe_gaps_healed_total",
                                 "Journal gaps filled from the store.")},
+      entries_healed{r.add_counter(
+          "troupe_entries_healed_total",
+          "Journal entries found in the store, since no hint told of them.")},
+      hints_sent{hints(r, "sent")},
+      hints_taken{hints(r, "taken")},
+      hints_lost{hints(r, "lost")},
       polls{r.add_counter("troupe_polls_total", "getUpdates calls answered.")},
       poll_conflicts{r.add_counter("troupe_poll_conflicts_total",
                                    "getUpdates calls answered 409.")} {}

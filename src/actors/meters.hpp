@@ -51,6 +51,10 @@ struct meters {
   metrics::counter& leases_lost;
   metrics::counter& handovers;
   metrics::counter& gaps_healed;
+  metrics::counter& entries_healed;
+  metrics::counter& hints_sent;
+  metrics::counter& hints_taken;
+  metrics::counter& hints_lost;
   metrics::counter& polls;
   metrics::counter& poll_conflicts;
 };

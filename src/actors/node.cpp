@@ -10,10 +10,13 @@
 
 #include "actors/budget_actor.hpp"
 #include "actors/cluster_view.hpp"
+#include "actors/hints.hpp"
 #include "actors/lease_actor.hpp"
 #include "actors/member_actor.hpp"
 #include "actors/node_stats.hpp"
 #include "actors/poller_actor.hpp"
+#include "actors/road_actor.hpp"
+#include "actors/road_middleman.hpp"
 #include "actors/sender_actor.hpp"
 #include "actors/shard_actor.hpp"
 #include "actors/timer_actor.hpp"
@@ -29,6 +32,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr milliseconds start_patience{60'000};
+// Enough for the answer, which lists who was alive when it was made.
+constexpr milliseconds just_looking{1};
 constexpr unsigned overload_pause_s = 1;
 constexpr unsigned draining_pause_s = 1;
 
@@ -36,13 +41,15 @@ unsigned cores() {
   return std::max(1u, std::thread::hardware_concurrency());
 }
 
-caf::actor_system_config system_config(const node_options& how) {
+caf::actor_system_config system_config(const node_options& how, bool road) {
   caf::actor_system_config config;
   auto workers = how.workers != 0 ? how.workers : std::max(1u, cores() / 2);
   config.set("scheduler.max-threads", std::size_t{workers});
   // Sharing, not stealing: thieves poll, with sleeps of up to 10 ms, which is
   // both CPU while idle and latency at the first message after idling.
   config.set("scheduler.policy", caf::atom("sharing"));
+  if (road)
+    load_middleman(config, how.cluster.road);
   return config;
 }
 
@@ -73,7 +80,8 @@ struct node::impl {
   impl(node_options how, std::shared_ptr<const detail::bot_base> bot,
        store::backend& store, net::loop& loop, http::client& telegram,
        metrics::registry& into)
-      : config{system_config(how)},
+      : with_road{!store.exclusive() && !how.cluster.road.host.empty()},
+        config{system_config(how, with_road)},
         system{std::make_unique<caf::actor_system>(config)},
         gate{how.webhook_path, how.webhook_secret},
         shared{std::make_shared<services>(std::move(how), std::move(bot), store,
@@ -84,10 +92,13 @@ struct node::impl {
   result<void> start();
   result<void> start_alone();
   result<void> join();
+  result<std::vector<store::node_info>> meet(milliseconds ttl);
+  result<void> open_road();
   void spawn_all();
   void stop_actors();
   bool quiet() const;
 
+  const bool with_road;
   caf::actor_system_config config;
   std::unique_ptr<caf::actor_system> system;
   webhook_gate gate;
@@ -127,15 +138,50 @@ result<void> node::impl::start_alone() {
 
 result<void> node::impl::join() {
   auto& s = *shared;
-  auto alive = wait_for<std::vector<store::node_info>>([&](auto done) {
-    s.store.heartbeat(introduction(s), s.how.cluster.ttl, std::move(done));
-  });
+  // Seen for a moment only, so that nobody hands a shard over to one that goes
+  // again at once.
+  if (auto met = meet(just_looking); !met)
+    return met.error();
+  if (with_road)
+    if (auto opened = open_road(); !opened)
+      return opened;
+  // Another may have come meanwhile.
+  auto alive = meet(s.how.cluster.ttl);
   if (!alive)
     return alive.error();
   s.how.before_work();
   spawn_all();
   s.members = system->spawn<member_actor>(shared);
   caf::anon_send(s.members, nodes_alive{std::move(alive)});
+  return {};
+}
+
+/// Says that we are there, hears who else is, and leaves if we don't fit.
+result<std::vector<store::node_info>> node::impl::meet(milliseconds ttl) {
+  auto& s = *shared;
+  auto alive = wait_for<std::vector<store::node_info>>([&](auto done) {
+    s.store.heartbeat(introduction(s), ttl, std::move(done));
+  });
+  if (!alive)
+    return alive;
+  auto agreed = agree(s, *alive);
+  if (agreed)
+    return alive;
+  wait_for<void>(
+      [&](auto done) { s.store.leave(s.instance, std::move(done)); });
+  return agreed.error();
+}
+
+result<void> node::impl::open_road() {
+  auto& s = *shared;
+  auto& how = s.how.cluster.road;
+  s.road = system->spawn<road_actor>(shared, dialer_of(*system, how));
+  auto address = open_port(*system, how, s.road);
+  if (!address)
+    return address.error();
+  s.address = std::move(*address);
+  log::info("road_listening",
+            {{"address", s.address}, {"encrypted", how.encrypted()}});
   return {};
 }
 
@@ -171,7 +217,8 @@ void node::impl::stop_actors() {
   auto& s = *shared;
   std::vector<caf::actor> all = s.shards;
   all.insert(all.end(), s.senders.begin(), s.senders.end());
-  for (auto& a : {s.global, s.timers, s.leases, s.members, s.webhook, s.poller})
+  for (auto& a :
+       {s.global, s.timers, s.leases, s.members, s.webhook, s.poller, s.road})
     if (a)
       all.push_back(a);
   for (auto& a : all)
@@ -180,8 +227,8 @@ void node::impl::stop_actors() {
   system->await_all_actors_done();
   s.shards.clear();
   s.senders.clear();
-  for (auto a :
-       {&s.global, &s.timers, &s.leases, &s.members, &s.webhook, &s.poller})
+  for (auto a : {&s.global, &s.timers, &s.leases, &s.members, &s.webhook,
+                 &s.poller, &s.road})
     *a = nullptr;
 }
 
@@ -193,8 +240,11 @@ result<std::unique_ptr<node>> node::start(
     metrics::registry& into) {
   auto p = std::make_unique<impl>(std::move(how), std::move(bot), store, loop,
                                   telegram, into);
-  if (auto started = p->start(); !started)
+  if (auto started = p->start(); !started) {
+    p->shared->closed = true;
+    p->stop_actors();
     return started.error();
+  }
   return std::unique_ptr<node>{new node{std::move(p)}};
 }
 
@@ -328,17 +378,19 @@ result<std::string> node::ask_to_drain(const std::string& name) {
 void node::retry(std::vector<dead_letter_id> which,
                  callback<std::size_t> done) {
   auto shared = impl_->shared;
-  shared->store.retry(
-      std::move(which), [shared, done = std::move(done)](auto entries) {
-        if (!entries) {
-          done(entries.error());
-          return;
-        }
-        auto n = entries->size();
-        for (auto& e : *entries)
-          hint(*shared, shared->shard_for(e.key), {std::move(e)});
-        done(n);
-      });
+  shared->store.retry(std::move(which),
+                      [shared, done = std::move(done)](auto entries) {
+                        if (!entries) {
+                          done(entries.error());
+                          return;
+                        }
+                        auto n = entries->size();
+                        for (auto& e : *entries) {
+                          const auto shard = shared->shard_id_of(e.key);
+                          hint(*shared, shard, {std::move(e)});
+                        }
+                        done(n);
+                      });
 }
 
 }  // namespace troupe::actors

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "actors/handshake.hpp"
 #include "core/callback.hpp"
 #include "core/clock.hpp"
 #include "core/metrics.hpp"
@@ -45,6 +46,22 @@ struct send_options {
   milliseconds retry_max{30'000};
 };
 
+/// What becomes of a batch of hints: for tests.
+enum class road_fault : std::uint8_t { none, lose, hang };
+
+/// How nodes reach each other. Not needed for anything but speed: without it a
+/// node finds what another accepted for it at its next renewal.
+struct road_options {
+  std::string host = "127.0.0.1";  ///< to listen on; empty: no road
+  std::uint16_t port = 0;          ///< 0: any
+  std::string advertise;           ///< what others dial; empty: what was bound
+  /// PEM files, all or none: mutual TLS. A peer needs a certificate of that CA.
+  std::string ca, certificate, key;
+  std::function<road_fault()> spoil;  ///< for tests; none: none
+
+  bool encrypted() const noexcept { return !ca.empty(); }
+};
+
 /// For a store that several nodes use.
 struct cluster_options {
   /// How long a lease, and being taken for alive, lasts unless it is renewed.
@@ -57,6 +74,9 @@ struct cluster_options {
   /// What turns and calls under way get to end before a shard is handed over;
   /// a turn cut short is run again elsewhere, a call may be sent twice.
   milliseconds hand_over{5'000};
+  road_options road;
+  /// For tests: as if it were another version's.
+  std::int64_t protocol = cluster_protocol;
 };
 
 struct node_options {
@@ -96,7 +116,9 @@ class node {
   /// Claims the shards, replays journal and outbox, starts the actors. Blocks
   /// until ready to accept. If others may use the store, it joins them instead:
   /// shards come, and go, while it runs.
-  /// **Errors**: what the store says.
+  /// **Errors**: what the store says; `errc::conflict` if a node that is alive
+  /// on it is of another bot, version or number of shards; as to the road, see
+  /// `road_options`.
   static result<std::unique_ptr<node>> start(
       node_options how, std::shared_ptr<const detail::bot_base> bot,
       store::backend& store, net::loop& loop, http::client& telegram,

@@ -79,6 +79,10 @@ json::object counters(const meters& m) {
       {"leases_lost", m.leases_lost.value()},
       {"handovers", m.handovers.value()},
       {"gaps_healed", m.gaps_healed.value()},
+      {"entries_healed", m.entries_healed.value()},
+      {"hints_sent", m.hints_sent.value()},
+      {"hints_taken", m.hints_taken.value()},
+      {"hints_lost", m.hints_lost.value()},
   };
 }
 

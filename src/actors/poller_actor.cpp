@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "actors/webhook_actor.hpp"
+#include "actors/hints.hpp"
 #include "core/json.hpp"
 #include "core/log.hpp"
 #include "telegram/call.hpp"

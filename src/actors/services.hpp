@@ -62,6 +62,14 @@ constexpr std::int64_t most_accepting = 4'096;
 // Parked entries cost some dozen bytes each; still, not without a bound.
 constexpr std::int64_t most_parked = 1'000'000;
 
+/// How it stands with the road to another node, for the stats page.
+struct road_report {
+  std::string name;
+  const char* state;  ///< a word
+  std::string why;    ///< it is not open; empty: it is, or nobody tried yet
+  std::size_t waiting = 0;
+};
+
 /// What all actors of a node share. Made before the first actor, gone after
 /// the last. **Threads**: any; what changes is atomic.
 struct services {
@@ -75,7 +83,8 @@ struct services {
         loop{l},
         count{r},
         follows{std::make_unique<std::atomic<bool>[]>(s.shards())},
-        terms{std::make_unique<std::atomic<std::uint32_t>[]>(s.shards())} {}
+        terms{std::make_unique<std::atomic<std::uint32_t>[]>(s.shards())},
+        away{std::make_unique<std::atomic<bool>[]>(s.shards())} {}
 
   const node_options how;
   const std::shared_ptr<const detail::bot_base> bot;
@@ -91,11 +100,15 @@ struct services {
   std::unique_ptr<std::atomic<bool>[]> follows;
   /// By shard: the epoch of the lease that this node holds; 0: none.
   std::unique_ptr<std::atomic<std::uint32_t>[]> terms;
+  /// By shard: it should be another node's.
+  std::unique_ptr<std::atomic<bool>[]> away;
   caf::actor webhook;
   caf::actor global;  ///< invalid if there is no global limit
   caf::actor timers;
   caf::actor leases;
-  caf::actor members;  ///< invalid if nobody else can use the store
+  caf::actor members;   ///< invalid if nobody else can use the store
+  caf::actor road;      ///< invalid if no other node is told of anything
+  std::string address;  ///< where others find the road
   caf::actor poller;
   std::vector<caf::actor> senders;
   mono_time started{};
@@ -125,6 +138,7 @@ struct services {
 
   /// It has had every shard that it should have.
   std::atomic<bool> joined{false};
+  std::vector<road_report> roads;  ///< to each of them
 
   /// What this node could use of the bot's budget, in slices.
   std::atomic<unsigned> budget_want{1};
@@ -155,6 +169,7 @@ struct services {
   std::atomic<std::int64_t> leases_held{0};  ///< claimed, not released
   std::atomic<std::int64_t> chats{0};        ///< chat actors alive
   std::atomic<std::int64_t> lanes{0};        ///< chat and group limiters alive
+  std::atomic<std::int64_t> road_bytes{0};   ///< for the road, in its mailbox
 
   /// True if other nodes may own shards.
   bool clustered() const noexcept { return !store.exclusive(); }
@@ -186,9 +201,11 @@ struct services {
     return named ? std::string_view{late_name} : how.bot_username;
   }
 
+  shard_id shard_id_of(const chat_key& key) const {
+    return shard_of(key, static_cast<std::uint16_t>(shards.size()));
+  }
   const caf::actor& shard_for(const chat_key& key) const {
-    return shards[shard_of(key, static_cast<std::uint16_t>(shards.size()))
-                      .value];
+    return shards[shard_id_of(key).value];
   }
   moment now() const { return {how.time->mono(), how.time->wall()}; }
   milliseconds since(wall_time t) const { return how.time->wall() - t; }

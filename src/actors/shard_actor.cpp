@@ -163,7 +163,12 @@ void shard_actor::on_journal(journal_page& m) {
   auto size = m.page->size();
   if (m.healing) {
     shared_->count.gaps_healed.add();
-    dispatch(order_.heal(std::move(*m.page), size == read_page));
+    const auto hinted = order_.kept();
+    auto found = order_.heal(std::move(*m.page), size == read_page);
+    // The rest was hinted, and only waited for what was missing before it.
+    const auto known = std::min(hinted - order_.kept(), found.size());
+    shared_->count.entries_healed.add(found.size() - known);
+    dispatch(std::move(found));
     count_kept();
     heal_asked_ = false;
     look_for_gap();
@@ -224,7 +229,8 @@ void shard_actor::look_for_gap() {
 void shard_actor::dispatch(std::vector<store::entry> entries) {
   for (auto& e : entries) {
     auto& to = chat_slot(e.key);
-    if (to.state->waiting >= chat_actor::loaded) {
+    // A long one comes from another node without its body.
+    if (!e.body || to.state->waiting >= chat_actor::loaded) {
       e.body = nullptr;
       shared_->parked += 1;
     } else {

@@ -1,8 +1,6 @@
 #include "actors/webhook_actor.hpp"
 
-#include <algorithm>
-#include <unordered_map>
-
+#include "actors/hints.hpp"
 #include "actors/webhook_gate.hpp"
 #include "core/log.hpp"
 
@@ -48,33 +46,6 @@ void answer_all(services& shared, std::vector<web_arrival>& batch,
 }
 
 }  // namespace
-
-void hint(services& shared, const caf::actor& shard,
-          std::vector<store::entry> entries) {
-  shared.hinted += std::int64_t(entries.size());
-  caf::anon_send(shard, appended{std::move(entries)});
-}
-
-void hint_shards(services& shared, std::vector<store::arrival>& batch,
-                 const std::vector<store::receipt>& receipts) {
-  std::unordered_map<std::uint16_t, std::vector<store::entry>> by_shard;
-  for (std::size_t i = 0; i < receipts.size(); ++i) {
-    auto& r = receipts[i];
-    if (!r.fresh) {
-      shared.count.duplicates.add();
-      continue;
-    }
-    shared.count.accepted.add();
-    auto& a = batch[i];
-    by_shard[r.shard.value].push_back({r.seq, store::entry_kind::update, a.key,
-                                       a.id, a.at, std::move(a.body)});
-  }
-  for (auto& [shard, entries] : by_shard) {
-    std::sort(entries.begin(), entries.end(),
-              [](auto& a, auto& b) { return a.seq < b.seq; });
-    hint(shared, shared.shards[shard], std::move(entries));
-  }
-}
 
 webhook_actor::webhook_actor(caf::actor_config& config,
                              std::shared_ptr<services> shared)

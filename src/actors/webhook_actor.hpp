@@ -27,12 +27,4 @@ class webhook_actor : public actor_base {
   bool flush_sent_ = false;
 };
 
-/// Tells a shard of entries that were appended to its journal. **Threads**:
-/// any.
-void hint(services& shared, const caf::actor& shard,
-          std::vector<store::entry> entries);
-/// Tells the shards of fresh receipts; `batch` and `receipts` in one order.
-void hint_shards(services& shared, std::vector<store::arrival>& batch,
-                 const std::vector<store::receipt>& receipts);
-
 }  // namespace troupe::actors

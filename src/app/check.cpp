@@ -9,6 +9,7 @@
 #include "app/node_link.hpp"
 #include "core/json.hpp"
 #include "http/server.hpp"
+#include "net/crypto.hpp"
 #include "net/loop.hpp"
 
 namespace troupe::app {
@@ -40,6 +41,8 @@ class checks {
       ok("store", "held by the running node");
       ok("listeners", "held by the running node");
     }
+    if (!with_.cluster_ca.empty())
+      certificates();
     if (call_.json) {
       talk_.data(json::serialize(
           json::object{{"ok", failed_ == 0}, {"checks", list_}}));
@@ -153,6 +156,15 @@ class checks {
                   "see that Telegram reaches webhook.listen");
     }
     ok("webhook", found);
+  }
+
+  void certificates() {
+    const auto usable = net::check_identity(
+        with_.cluster_ca, with_.cluster_certificate, with_.cluster_key);
+    if (usable)
+      return ok("cluster.certificate", "usable, and so are its key and the CA");
+    fail("cluster.certificate", usable.error().context,
+         "look at cluster.ca, cluster.certificate and cluster.key");
   }
 
   void store() {

@@ -142,6 +142,16 @@ actors::node_options node_options_of(const settings& from,
   out.chat_idle = std::chrono::seconds{from.chat_idle_seconds};
   out.max_pending = narrow<std::size_t>(from.overload_max_pending);
   out.workers = narrow<unsigned>(from.node_workers);
+  auto& road = out.cluster.road;
+  road.host.clear();
+  if (const auto listen = parse_endpoint(from.cluster_listen)) {
+    road.host = listen->host;
+    road.port = listen->port;
+  }
+  road.advertise = from.cluster_advertise;
+  road.ca = from.cluster_ca;
+  road.certificate = from.cluster_certificate;
+  road.key = from.cluster_key;
   return out;
 }
 

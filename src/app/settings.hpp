@@ -40,6 +40,8 @@ struct settings {
   std::int64_t send_timeout_ms = 0, send_senders = 0;
   std::string node_name;
   std::int64_t node_workers = 0;
+  std::string cluster_listen, cluster_advertise;
+  std::string cluster_ca, cluster_certificate, cluster_key;
   std::int64_t overload_max_pending = 0;
   std::int64_t drain_seconds = 0;
   std::string log_level;

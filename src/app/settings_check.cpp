@@ -83,12 +83,46 @@ void check_webhook(const settings& v, texts& problems, texts& warnings) {
   }
 }
 
+void check_cluster(const settings& v, texts& problems) {
+  const bool all = !v.cluster_ca.empty() && !v.cluster_certificate.empty() &&
+                   !v.cluster_key.empty();
+  const bool any = !v.cluster_ca.empty() || !v.cluster_certificate.empty() ||
+                   !v.cluster_key.empty();
+  if (any && !all) {
+    problem(problems, "cluster.ca",
+            "cluster.certificate and cluster.key belong together; one of them "
+            "is not set");
+  }
+  const auto listen = parse_endpoint(v.cluster_listen);
+  if (v.cluster_listen.empty() || !listen)
+    return;
+  if (!listen->loopback() && !any) {
+    problem(problems, "cluster.listen",
+            '"' + v.cluster_listen +
+                "\" is reachable from outside, so cluster.ca, "
+                "cluster.certificate and cluster.key must be set: an authority "
+                "of your own (`openssl req -x509 -newkey rsa:3072 -nodes -days "
+                "3650 -subj /CN=troupe -keyout ca.key -out ca.pem`), and a "
+                "certificate for each node that it signed (`openssl req "
+                "-newkey rsa:3072 -nodes -subj /CN=node -keyout node.key "
+                "-out node.csr`, `openssl x509 -req -in node.csr -CA ca.pem "
+                "-CAkey ca.key -CAcreateserial -days 365 -out node.pem`)");
+  }
+  const bool everywhere = listen->host == "0.0.0.0" || listen->host == "::";
+  if (everywhere && v.cluster_advertise.empty()) {
+    problem(problems, "cluster.advertise",
+            "must say what the other nodes dial, since cluster.listen is all "
+            "addresses");
+  }
+}
+
 }  // namespace
 
 void check_settings(const settings& v, texts& problems, texts& warnings) {
   check_server(v, problems);
   check_secrets(v, problems);
   check_webhook(v, problems, warnings);
+  check_cluster(v, problems);
   if (!v.stats_listen.empty()) {
     const auto listen = parse_endpoint(v.stats_listen);
     if (listen && !listen->loopback() && v.stats_token.empty()) {

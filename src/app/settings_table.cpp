@@ -170,6 +170,24 @@ const key_spec table[] = {
     {"node.workers", &s::node_workers, shape::integer, "0",
      "Threads of the actor scheduler; 0: half as many as cores.", false, false,
      0, 1024},
+    // -- cluster
+    {"cluster.listen", &s::cluster_listen, shape::address, "127.0.0.1:0",
+     "Where the other nodes of a Redis store reach this one; port 0: any. "
+     "Beyond loopback, the three files below must be set. Empty: nowhere; what "
+     "another node accepts for a chat here then waits up to half a second.",
+     empty_ok},
+    {"cluster.advertise", &s::cluster_advertise, shape::address, "",
+     "What the other nodes dial; unset: what was bound. Port 0: the one that "
+     "was bound.",
+     empty_ok},
+    {"cluster.ca", &s::cluster_ca, shape::path, "",
+     "PEM; a node shows a certificate of this authority, or is refused.",
+     empty_ok},
+    {"cluster.certificate", &s::cluster_certificate, shape::path, "",
+     "PEM chain that this node shows. Read again with each connection.",
+     empty_ok},
+    {"cluster.key", &s::cluster_key, shape::path, "",
+     "PEM private key of cluster.certificate.", empty_ok},
     // -- overload
     {"overload.max_pending", &s::overload_max_pending, shape::integer, "20000",
      "Accepted updates that wait in memory; over it Telegram is told to come "

@@ -11,6 +11,8 @@
 #include <cstdio>
 #include <memory>
 
+#include "net/tls.hpp"
+
 namespace troupe::net {
 
 namespace {
@@ -62,6 +64,15 @@ result<bool> self_signed(const std::string& pem_file) {
     return error{errc::bad_input, "no PEM certificate in " + pem_file};
   }
   return X509_check_issued(first.get(), first.get()) == X509_V_OK;
+}
+
+result<> check_identity(const std::string& ca_file,
+                        const std::string& chain_file,
+                        const std::string& key_file) {
+  auto made = make_client_tls(ca_file, true, chain_file, key_file);
+  if (!made)
+    return made.error();
+  return {};
 }
 
 }  // namespace troupe::net

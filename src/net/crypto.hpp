@@ -20,6 +20,13 @@ std::string sha1_hex(std::string_view text);
 /// whether the lengths differ.
 bool equal_constant_time(std::string_view a, std::string_view b) noexcept;
 
+/// Looks whether PEM files can be used for TLS in which both ends show a
+/// certificate: the authorities to trust, a chain and its key.
+/// **Errors**: `errc::bad_input` naming the file that can't be used.
+result<> check_identity(const std::string& ca_file,
+                        const std::string& chain_file,
+                        const std::string& key_file);
+
 /// True if the first certificate of a PEM file signed itself: nobody trusts it
 /// unless it is handed over.
 /// **Errors**: `errc::bad_input` if the file has no certificate.

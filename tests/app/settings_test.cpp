@@ -100,7 +100,9 @@ TEST_CASE("the names that scripts rely on stay") {
         "TROUPE_WEBHOOK_LISTEN", "TROUPE_WEBHOOK_SECRET", "TROUPE_STORE_URL",
         "TROUPE_STATS_LISTEN", "TROUPE_LIMITS_GLOBAL_PER_SECOND",
         "TROUPE_LIMITS_CHAT_PER_SECOND", "TROUPE_LIMITS_GROUP_PER_MINUTE",
-        "TROUPE_LOG_LEVEL", "TROUPE_WEBHOOK_PUBLIC_URL"}) {
+        "TROUPE_LOG_LEVEL", "TROUPE_WEBHOOK_PUBLIC_URL",
+        "TROUPE_CLUSTER_LISTEN", "TROUPE_CLUSTER_ADVERTISE",
+        "TROUPE_NODE_NAME"}) {
     INFO(name);
     CHECK(std::ranges::any_of(
         keys(), [&](const key_spec& k) { return environment_of(k) == name; }));
@@ -304,6 +306,23 @@ TEST_CASE("stats beyond loopback need a token of their own") {
     CHECK(load_settings(with_environment({{"TROUPE_STATS_LISTEN", at}}))
               .has_value());
   }
+}
+
+TEST_CASE("nodes that meet beyond loopback need certificates") {
+  const auto why =
+      complaint(with_environment({{"TROUPE_CLUSTER_LISTEN", "10.0.0.1:7000"}}));
+  CHECK(has(why, "cluster.ca, cluster.certificate and cluster.key must be"));
+  CHECK(has(why, "openssl req -x509"));
+  std::map<std::string, std::string> all{
+      {"TROUPE_CLUSTER_LISTEN", ":7000"},
+      {"TROUPE_CLUSTER_CA", "ca.pem"},
+      {"TROUPE_CLUSTER_CERTIFICATE", "node.pem"},
+      {"TROUPE_CLUSTER_KEY", "node.key"}};
+  CHECK(has(complaint(with_environment(all)), "cluster.advertise: must say"));
+  all["TROUPE_CLUSTER_ADVERTISE"] = "node-1:0";
+  CHECK(load_settings(with_environment(all)).has_value());
+  all.erase("TROUPE_CLUSTER_KEY");
+  CHECK(has(complaint(with_environment(all)), "belong together"));
 }
 
 TEST_CASE("settings that contradict each other stop the start") {
