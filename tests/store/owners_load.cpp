@@ -90,6 +90,7 @@ struct owners_load::owner {
       hold(std::chrono::steady_clock::now() < end,
            "it works again some day: " + to_string(got.error()));
       unknown += code == errc::unknown_outcome ? 1 : 0;
+      ++hindered;
       std::this_thread::sleep_for(milliseconds{10});
     }
   }
@@ -285,7 +286,7 @@ struct owners_load::owner {
   seq_no last_seq;
   std::uint64_t labelled_count = 0, labelled_sum = 0;
   std::atomic<std::uint64_t> sent_count{0}, sent_sum{0};
-  std::atomic<std::size_t> turned{0}, unknown{0};
+  std::atomic<std::size_t> turned{0}, unknown{0}, hindered{0};
   std::atomic<bool> quiet{false}, in_trouble{false};
   std::string trouble;
 };
@@ -355,6 +356,13 @@ std::size_t owners_load::unknown() const {
   std::size_t out = 0;
   for (const auto& each : owners_)
     out += each->unknown;
+  return out;
+}
+
+std::size_t owners_load::hindered() const {
+  std::size_t out = 0;
+  for (const auto& each : owners_)
+    out += each->hindered;
   return out;
 }
 

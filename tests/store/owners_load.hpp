@@ -37,6 +37,8 @@ class owners_load {
 
   /// Answers that left it open what was done.
   std::size_t unknown() const;
+  /// Those, and calls that could not be made.
+  std::size_t hindered() const;
   std::size_t turned() const;
 
  private:
