@@ -58,9 +58,14 @@ CREATE TABLE audience(kt INTEGER NOT NULL, kid INTEGER NOT NULL,
   status INTEGER NOT NULL, language BLOB NOT NULL,
   first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL,
   PRIMARY KEY(kt, kid)) WITHOUT ROWID;
-CREATE TABLE names(name BLOB PRIMARY KEY, till INTEGER NOT NULL,
+)sql";
+
+// What came later, and is missing in older files. An older build does not look
+// at it, so that the format is the same.
+constexpr const char* later_tables = R"sql(
+CREATE TABLE IF NOT EXISTS names(name BLOB PRIMARY KEY, till INTEGER NOT NULL,
   token INTEGER NOT NULL, holder BLOB NOT NULL) WITHOUT ROWID;
-CREATE INDEX names_till ON names(till);
+CREATE INDEX IF NOT EXISTS names_till ON names(till);
 )sql";
 
 error cannot(const std::string& what, int code) {
@@ -271,6 +276,7 @@ result<sqlite_db> take(const std::string& path, std::uint16_t shards,
   if (auto ok = check_shards_of(*db, path, shards); !ok)
     return ok.error();
   tune(*db, synchronous_full);
+  db->exec(later_tables);
   if (db->failure())
     return refusal(*db, path);
   return db;

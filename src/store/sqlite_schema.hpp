@@ -11,7 +11,7 @@ namespace troupe::store {
 /// "Trou": who made the file.
 constexpr std::int64_t sqlite_application = 0x54726f75;
 /// The format of the tables; another one is refused.
-constexpr std::int64_t sqlite_format = 2;
+constexpr std::int64_t sqlite_format = 1;
 
 /// Opens the store at `path`, or creates it, alone: nobody else can open it
 /// while the answer lives. Nothing of an existing file is written before all

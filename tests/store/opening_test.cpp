@@ -159,6 +159,18 @@ TEST_CASE("another format or shard count is incompatible, and left alone") {
   check_refused(path, errc::incompatible);
 }
 
+TEST_CASE("a store from before named leases were kept gets them") {
+  temporary_directory dir;
+  const auto path = dir.file("store.db");
+  make_store(path);
+  run_sql(path, "DROP TABLE names;");
+  sync_store s{std::move(*open_at(path))};
+  const auto took = s.acquire("key", "me", milliseconds{60'000});
+  REQUIRE(took.has_value());
+  CHECK(took->has_value());
+  CHECK(s.claim_one(shard_of_key(chat_key::chat(42))).tail.value > 0);
+}
+
 TEST_CASE("a store cut short is corrupt, wherever it was cut") {
   temporary_directory dir;
   const auto path = dir.file("store.db");
