@@ -51,6 +51,9 @@ road_actor::road_actor(caf::actor_config& config,
       return;
     owners_.clear();
     peers_.clear();
+    // CAF keeps a published actor while a connection is being made, and its
+    // system does not end before the dialer, which has a thread, is let go.
+    dialer_ = nullptr;
     quit(m.reason);
   });
   set_down_handler([this](const caf::down_msg& m) { on_down(m); });

@@ -71,7 +71,7 @@ class road_actor : public actor_base {
   named_peer* sender();
 
   const std::shared_ptr<services> shared_;
-  const caf::actor dialer_;
+  caf::actor dialer_;
   const node_facts facts_;
   std::map<std::string, peer> peers_;
   std::vector<std::string> alive_;   ///< who was, last time
