@@ -97,8 +97,9 @@ const key_spec table[] = {
      0,
      {"refuse", "allow"}},
     {"store.wait_replicas", &s::store_wait_replicas, shape::integer, "0",
-     "Redis: replicas that must have a write before it counts as done.", false,
-     false, 0, 16},
+     "Redis: replicas that must have a write before it counts as done; a "
+     "failover loses nothing only if these are all that a primary has.",
+     false, false, 0, 16},
     // -- stats
     {"stats.listen", &s::stats_listen, shape::address, "127.0.0.1:9464",
      "Where /stats, /metrics, /healthz, /readyz and /admin/ are served; empty: "

@@ -67,6 +67,12 @@ sources beside(const key_spec& key) {
     out.flags["webhook.key"] = "k.pem";
   if (key.name == "webhook.key")
     out.flags["webhook.certificate"] = "c.pem";
+  const std::string_view files[] = {"cluster.ca", "cluster.certificate",
+                                    "cluster.key"};
+  if (std::ranges::find(files, key.name) != std::end(files))
+    for (auto name : files)
+      if (name != key.name)
+        out.flags[std::string{name}] = "c.pem";
   return out;
 }
 
