@@ -223,6 +223,17 @@ TEST_CASE("a node that is gone is no peer any more, and its successor is one") {
   CHECK(connected({&a, &b}));
 }
 
+TEST_CASE("a node that ends while another dials it does end") {
+  telegram_double telegram;
+  rig a{hasty("a"), some_bot(), way_to("dialled"), telegram.url()};
+  for (int i = 0; i < 15; ++i) {
+    const rig b{hasty("b"), some_bot(), way_to("dialled"), telegram.url()};
+    // From before it is dialled to after: the moment is what counts.
+    std::this_thread::sleep_for(i * 15ms);
+  }
+  CHECK(settled({&a}));
+}
+
 TEST_CASE("without a road, updates still reach their owner") {
   telegram_double telegram;
   auto how_a = lasting("a");
