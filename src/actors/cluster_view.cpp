@@ -6,6 +6,8 @@
 #include <mutex>
 #include <optional>
 
+#include "actors/told.hpp"
+
 namespace troupe::actors {
 
 namespace {
@@ -64,21 +66,6 @@ std::vector<std::uint32_t> epochs_of(const services& s) {
 }
 
 // -- reading what another said ------------------------------------------------
-
-std::int64_t told_number(const json::object& from, const char* name,
-                         std::int64_t most, std::int64_t otherwise) {
-  auto value = from.if_contains(name);
-  auto n = value ? value->if_int64() : nullptr;
-  return n && *n >= 0 && *n <= most ? *n : otherwise;
-}
-
-std::string told_text(const json::object& from, const char* name) {
-  auto value = from.if_contains(name);
-  auto text = value ? value->if_string() : nullptr;
-  if (!text || text->size() > longest_text)
-    return {};
-  return {text->data(), text->size()};
-}
 
 /// Takes the number at the front of `text`, and what must follow it.
 std::optional<std::uint32_t> take_number(std::string_view& text) {
@@ -232,10 +219,10 @@ node_word read_word(const std::string& details, std::uint16_t shards) {
   if (!in)
     return out;
   constexpr auto any = std::numeric_limits<std::int64_t>::max();
-  out.node = told_text(*in, "node");
-  out.version = told_text(*in, "version");
-  out.stats = told_text(*in, "stats");
-  auto state = told_text(*in, "state");
+  out.node = told_text(*in, "node", longest_text);
+  out.version = told_text(*in, "version", longest_text);
+  out.stats = told_text(*in, "stats", longest_text);
+  auto state = told_text(*in, "state", longest_text);
   if (std::find(std::begin(states), std::end(states), state) !=
       std::end(states))
     out.state = state;
@@ -248,8 +235,8 @@ node_word read_word(const std::string& details, std::uint16_t shards) {
     std::string_view text{runs->get_string().data(), runs->get_string().size()};
     out.holds = read_runs(text, shards);
   }
-  auto holds_cut = in->if_contains("holds_cut");
-  out.holds_cut = holds_cut && holds_cut->is_bool() && holds_cut->get_bool();
+  out.holds_cut = told_yes(*in, "holds_cut");
+  out.encrypted = told_yes(*in, "encrypted");
   auto counters = in->if_contains("counters");
   if (counters && counters->is_object())
     for (auto& [name, value] : counters->get_object())

@@ -39,6 +39,7 @@ struct node_word {
   std::int64_t frozen_until_ms = 0;  ///< not checked against any clock
   std::vector<held_run> holds;
   bool holds_cut = false;  ///< there were more than its details had room for
+  bool encrypted = false;  ///< its road wants certificates
   json::object counters;   ///< numbers only
   std::vector<std::string> drain;  ///< instances that are asked to drain
 };

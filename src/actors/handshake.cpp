@@ -1,5 +1,8 @@
 #include "actors/handshake.hpp"
 
+#include <limits>
+
+#include "actors/told.hpp"
 #include "net/crypto.hpp"
 
 namespace troupe::actors {
@@ -8,20 +11,6 @@ namespace {
 
 // Far over any name's length.
 constexpr std::size_t longest_hello = 4'096;
-
-std::string told_text(const json::value& from, const char* name) {
-  auto object = from.if_object();
-  auto value = object ? object->if_contains(name) : nullptr;
-  auto text = value ? value->if_string() : nullptr;
-  return text ? std::string{*text} : std::string{};
-}
-
-std::int64_t told_integer(const json::value& from, const char* name) {
-  auto object = from.if_object();
-  auto value = object ? object->if_contains(name) : nullptr;
-  auto n = value ? value->if_int64() : nullptr;
-  return n ? *n : 0;
-}
 
 }  // namespace
 
@@ -36,8 +25,13 @@ void write_facts(const node_facts& what, json::object& into) {
 }
 
 node_facts read_facts(const json::value& from) {
-  return {told_integer(from, "protocol"), told_text(from, "bot"),
-          told_integer(from, "shards")};
+  auto in = from.if_object();
+  if (!in)
+    return {};
+  constexpr auto any = std::numeric_limits<std::int64_t>::max();
+  return {told_number(*in, "protocol", any, 0),
+          told_text(*in, "bot", longest_hello),
+          told_number(*in, "shards", any, 0)};
 }
 
 std::string mismatch(const node_facts& mine, const node_facts& other) {
@@ -70,8 +64,12 @@ result<hello> read_hello(const std::string& text) {
   auto parsed = parse_json(text);
   if (!parsed)
     return parsed.error();
-  return hello{read_facts(*parsed), told_text(*parsed, "from"),
-               told_text(*parsed, "to"), told_text(*parsed, "proof")};
+  auto in = parsed->if_object();
+  if (!in)
+    return error{errc::bad_input, "a hello is a JSON object"};
+  return hello{read_facts(*parsed), told_text(*in, "from", longest_hello),
+               told_text(*in, "to", longest_hello),
+               told_text(*in, "proof", longest_hello)};
 }
 
 std::string proof_of(const std::string& token, const std::string& from,

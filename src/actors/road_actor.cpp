@@ -26,14 +26,6 @@ constexpr milliseconds later_pause{100};
 constexpr milliseconds strangers_told_every{10'000};
 constexpr std::size_t longest_name = 300;
 
-bool says_encrypted(const store::node_info& of) {
-  auto details = parse_json(of.details);
-  auto object = details ? details->if_object() : nullptr;
-  auto value = object ? object->if_contains("encrypted") : nullptr;
-  auto yes = value ? value->if_bool() : nullptr;
-  return yes && *yes;
-}
-
 }  // namespace
 
 road_actor::road_actor(caf::actor_config& config,
@@ -98,7 +90,7 @@ void road_actor::on_alive(peers_alive& m) {
       continue;
     auto& p = peers_[n.name];
     p.address = n.address;
-    p.encrypted = says_encrypted(n);
+    p.encrypted = read_word(n.details, shared_->store.shards()).encrypted;
   }
   if (names != std::exchange(alive_, names)) {
     // CAF can't cut a connection; but nobody listens to it any more, and a name
