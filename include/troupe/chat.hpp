@@ -100,7 +100,8 @@ class chat_base {
   /// Sets the durable timer `name` of this chat, replacing an older one of
   /// that name; it comes back as `timer` with `body`.
   /// A delay below zero is now.
-  /// **Errors**: std::invalid_argument for an empty name.
+  /// **Errors**: std::invalid_argument for a name that is empty or begins with
+  /// ':' (those are the runtime's own).
   void schedule(std::string_view name, std::chrono::milliseconds delay,
                 const boost::json::value& body = nullptr);
   void schedule(std::string_view name,
@@ -146,6 +147,48 @@ class chat_base {
   /// **Cost**: true: a round trip to the store before the commit, and the key
   /// is kept there for `ttl`. false: that, the record read again, and a run.
   bool once(std::string_view key, std::chrono::milliseconds ttl);
+
+  /// Asks for the lock `name`, which one chat of all on all nodes has at a
+  /// time. The answer is an event of this chat: `locked`, or `lock_denied`
+  /// after `wait`; other events go on meanwhile.
+  ///
+  /// ```cpp
+  /// ctx->lock("till", 30s);
+  /// ...
+  /// [=](const locked& l) { ctx->notify(till, "count " + ctx->state.day); },
+  /// [=](const lock_denied&) { ctx->reply("Somebody is counting."); },
+  /// ```
+  ///
+  /// The lock is released when the turn of `locked` is committed or has failed
+  /// for good, unless it is kept. While that turn runs and is committed nobody
+  /// else has it, as long as a commit takes less than half of `ttl` from its
+  /// begin to its end: what ran longer is checked before it is committed, and
+  /// run again with a new token if somebody else had it meanwhile.
+  /// **Order and repeat**: durable as a timer. A request for a name replaces an
+  /// earlier one of this chat that waits. Who keeps the lock and asks again
+  /// gets it at once, for another `ttl` and with the token it had. Those who
+  /// wait are not served in the order they came: each tries again by itself,
+  /// after 50 ms at first, then up to every second.
+  /// **Errors**: std::invalid_argument for a name that is empty or longer than
+  /// 256 bytes, a ttl below 10 s or above a day, or a wait below 0 or above a
+  /// week.
+  /// **Cost**: a timer; a round trip to the store and a commit for each try,
+  /// a round trip to release. If the node dies while it has the lock, others
+  /// get it once `ttl` is over.
+  void lock(std::string_view name, std::chrono::milliseconds ttl,
+            std::chrono::milliseconds wait = std::chrono::seconds{10});
+
+  /// The lock stays with this chat after this turn: until `unlock`, or until
+  /// `ttl` is over, counted from when it was granted. Nobody tells the chat of
+  /// that end: `lock` again in time, or use the token. A chat whose state has
+  /// ended with its ttl has forgotten what it kept.
+  /// **Errors**: std::logic_error outside the turn of `got`; std::length_error
+  /// for the 17th lock that one chat keeps.
+  void keep(const locked& got);
+
+  /// Gives up the lock after this turn is committed, kept or asked for. Nothing
+  /// happens if this chat has nothing of that name.
+  void unlock(std::string_view name);
 
   /// Wall time of this turn: one value for the whole turn.
   std::chrono::sys_time<std::chrono::milliseconds> now() const;

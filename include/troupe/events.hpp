@@ -137,6 +137,21 @@ struct failed {
   std::string description;  ///< Telegram's text
 };
 
+/// A lock that this chat asked for with `ctx->lock` is its own: until the turn
+/// of this event is committed, or longer with `ctx->keep`.
+/// **Order and repeat**: comes once for a request, at any later time.
+struct locked {
+  std::string name;
+  /// Fencing token: each new holder of that name has a greater one. Give it
+  /// along with what is changed elsewhere, and let that refuse a smaller one.
+  std::uint64_t token = 0;
+};
+
+/// Others had the lock for as long as this chat wanted to wait.
+struct lock_denied {
+  std::string name;
+};
+
 }  // namespace troupe
 
 // Events never leave the chat they are turned in, so CAF need not be able to
@@ -152,3 +167,5 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::timer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::notice)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::sent)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::failed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::locked)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(troupe::lock_denied)

@@ -84,7 +84,9 @@ class test_chat {
   }
 
   /// This chat and `other` are two of one bot from now on: a key of `once` is
-  /// given to one event of both. Each keeps its own time.
+  /// given to one event of both, a lock to one of both. Each keeps its own
+  /// time: who waits for a lock tries again when its own `advance` comes to
+  /// that.
   template <class Other>
   void beside(const test_chat<Other>& other) {
     bench_.keys = other.bench_.keys;
@@ -92,8 +94,15 @@ class test_chat {
 
   /// A turn of some other chat was told true for this key of `once`.
   void take(std::string_view key, std::chrono::milliseconds ttl) {
-    bench_.keys->take(std::string{key}, "another",
-                      bench_.now().time_since_epoch().count(), ttl.count());
+    take_name("once/" + std::string{key}, ttl);
+  }
+
+  /// Some other chat has this lock, until `ttl` is over or `free_lock`.
+  void take_lock(std::string_view name, std::chrono::milliseconds ttl) {
+    take_name("lock/" + std::string{name}, ttl);
+  }
+  void free_lock(std::string_view name) {
+    bench_.keys->free("lock/" + std::string{name}, "another");
   }
 
   /// Who writes and presses from now on.
@@ -160,6 +169,11 @@ class test_chat {
   /// The stored mode; empty is the first.
   std::string mode() const { return bench_.stored("mode"); }
 
+  /// True if this chat has the lock: between its turns, one that it keeps.
+  bool holds_lock(std::string_view name) const {
+    return bench_.holds_lock(name);
+  }
+
   /// True if the timer is set.
   bool waits_for(std::string_view timer) const {
     return bench_.timers.contains(timer);
@@ -171,6 +185,12 @@ class test_chat {
  private:
   template <class>
   friend class test_chat;
+
+  void take_name(const std::string& name, std::chrono::milliseconds ttl) {
+    bench_.keys->take(name, "another", bench_.now().time_since_epoch().count(),
+                      ttl.count());
+  }
+
   mutable detail::test_bench bench_;
 };
 

@@ -198,7 +198,8 @@ void chat_actor::begin_turn() {
     on_turn_end();
     return;
   }
-  run_turn();
+  if (!ask_lock())
+    run_turn();
 }
 
 void chat_actor::run_turn() {
@@ -211,7 +212,7 @@ void chat_actor::run_turn() {
         job->began = shared->how.time->mono();
         auto wall = shared->how.time->wall();
         job->result = live->run(
-            event_of(subject),
+            job->event(subject),
             {to_ms(wall), seed_of(subject), shared->username(), job->taken});
         job->ended = wall;
         job->ran = shared->how.time->mono();
@@ -220,7 +221,7 @@ void chat_actor::run_turn() {
           caf::anon_send(me, chat_event{turn_ended{number}});
           return;
         }
-        if (!job->result.wanted.once.empty()) {
+        if (!job->result.wanted.once.empty() || job->outlived_keys(job->ran)) {
           job->identity = identity_of(subject);
           reserve_keys(*shared, me, *job);
           return;
@@ -329,7 +330,9 @@ void chat_actor::applied(const store::turn_receipt& receipt) {
 void chat_actor::finish(bool committed) {
   using end = detail::turn_result::end;
   auto& count = shared_->count;
-  if (committed) {
+  const bool waits = now_->lock && now_->lock->waits;
+  release_locks(committed);
+  if (committed && !waits) {
     if (!now_->commit.dead)
       give_back_unused();
     if (now_->commit.dead) {
@@ -351,7 +354,7 @@ void chat_actor::finish(bool committed) {
       count.commit_seconds.observe(seconds(now_->ran, now_->done));
     }
   }
-  if (log::enabled(log::level::info))
+  if (log::enabled(log::level::info) && !waits)
     log_turn(committed);
   if (now_->what.fired)
     caf::anon_send(shared_->timers, timer_done{std::move(*now_->what.fired)});

@@ -42,6 +42,9 @@ class chat_actor : public actor_base {
   void on(loaded_record& m);
   void on(loaded_entries& m);
   void on(turn_ended& m);
+  void on(lock_answered& m);
+  void on(lock_released& m);
+  void on(release_again& m);
   void on(keys_reserved& m);
   void on(commit_ended& m);
   void on(turn_again& m);
@@ -60,6 +63,10 @@ class chat_actor : public actor_base {
   static void reserve_keys(services& shared, caf::actor chat, attempt& job);
   void run_again();
   void give_back_unused();
+  bool ask_lock();
+  void wait_for_lock();
+  void release_locks(bool committed);
+  void release(lock_release what);
   void bury(const std::string& why);
   void commit();
   static void send_commit(services& shared, const ownership& owned,
@@ -79,6 +86,7 @@ class chat_actor : public actor_base {
     idle,
     loading,
     fetching,
+    locking,
     turning,
     committing,
     checking,

@@ -1,17 +1,26 @@
 #pragma once
 
-#include <algorithm>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "actors/chat_actor.hpp"
 #include "actors/turn_commit.hpp"
+#include "actors/turn_locks.hpp"
 
 namespace troupe::actors {
 
 // The audience's "last seen" is kept to the hour: a write per turn for it
 // would double nothing but the store's work.
 inline constexpr std::int64_t audience_every_ms = 3'600'000;
+
+/// The lock that a turn is about.
+struct asked_lock {
+  detail::lock_request wanted;
+  std::uint64_t token = 0;  ///< 0: not granted
+  mono_time at{};           ///< asked for, or prolonged
+  bool waits = false;       ///< for its next try: nothing is turned
+};
 
 /// One turn under way; the pool's thread and the actor take turns with it.
 struct chat_actor::attempt {
@@ -30,6 +39,7 @@ struct chat_actor::attempt {
   std::vector<std::string> taken;     ///< others have them
   std::vector<std::string> reserved;  ///< by any run of this turn
   mono_time reserved_at{};
+  std::optional<asked_lock> lock;
   bool reserving = false;    ///< it failed, and is to be repeated
   bool again = false;        ///< to be run anew, unless its commit was done
   bool recommitted = false;  ///< it was run anew after a commit without answer
@@ -39,14 +49,26 @@ struct chat_actor::attempt {
             anew};
   }
 
-  /// Its keys may be another's before a commit that is begun now is done.
+  /// A request for a lock is turned as its answer.
+  detail::turn_event event(const turn_subject& about) const {
+    auto e = event_of(about);
+    if (!lock)
+      return e;
+    e.from = detail::turn_event::source::lock;
+    e.name = lock->wanted.name;
+    e.holder = lock->wanted.holder;
+    e.token = lock->token;
+    return e;
+  }
+
+  /// What it holds may be another's before a commit that is begun now is done:
+  /// half of its time has to do for that.
   bool outlived_keys(mono_time now) const {
-    auto& keys = result.wanted.once;
-    auto shortest =
-        std::min_element(keys.begin(), keys.end(),
-                         [](auto& a, auto& b) { return a.ttl_ms < b.ttl_ms; });
-    return shortest != keys.end() &&
-           now - reserved_at > milliseconds{shortest->ttl_ms / 2};
+    for (auto& k : result.wanted.once)
+      if (now - reserved_at > milliseconds{k.ttl_ms / 2})
+        return true;
+    return lock && lock->token != 0 &&
+           now - lock->at > milliseconds{lock->wanted.ttl_ms / 2};
   }
 
   void tell_audience(chat_key key, std::int64_t now_ms, std::int64_t last_ms) {

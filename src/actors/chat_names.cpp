@@ -4,16 +4,24 @@
 #include "actors/chat_attempt.hpp"
 #include "actors/turn_names.hpp"
 
-// The keys of `once`: between a turn's run and its commit (docs/adr/0014).
+// What is reserved between a turn's run and its commit: the keys of `once`
+// (docs/adr/0014), and anew the lock of a turn that took long (docs/adr/0015).
 namespace troupe::actors {
 
 using namespace std::chrono_literals;
 
-/// Asks for the keys that the run was told true for; the answer comes to `chat`
-/// as `keys_reserved`.
+/// Asks for what the run needs to be its own; the answer comes to `chat` as
+/// `keys_reserved`.
 /// **Threads**: whoever has the attempt.
 void chat_actor::reserve_keys(services& shared, caf::actor chat, attempt& job) {
-  reserve(shared.store, job.result.wanted.once, job.identity,
+  std::vector<wanted_name> names;
+  for (auto& k : job.result.wanted.once)
+    names.push_back({once_name(k.key), job.identity, k.ttl_ms});
+  if (job.lock && job.lock->token != 0)
+    names.push_back({detail::stored_lock(job.lock->wanted.name),
+                     job.lock->wanted.holder, job.lock->wanted.ttl_ms,
+                     job.lock->token});
+  reserve(shared.store, names,
           [chat = std::move(chat), number = job.number,
            asked = shared.how.time->mono()](auto denied) {
             caf::anon_send(chat, chat_event{keys_reserved{number, asked,
@@ -37,16 +45,18 @@ void chat_actor::on(keys_reserved& m) {
     return;
   }
   store_failures_ = 0;
-  auto& wanted = now_->result.wanted.once;
-  for (auto& w : wanted) {
-    auto& list = std::ranges::find(*m.denied, w.key) != m.denied->end()
-                     ? now_->taken
-                     : now_->reserved;
+  for (auto& w : now_->result.wanted.once) {
+    auto& list =
+        std::ranges::find(*m.denied, once_name(w.key)) != m.denied->end()
+            ? now_->taken
+            : now_->reserved;
     if (std::ranges::find(list, w.key) == list.end())
       list.push_back(w.key);
   }
   if (m.denied->empty()) {
     now_->reserved_at = m.asked;
+    if (now_->lock)
+      now_->lock->at = m.asked;
     auto subject = now_->subject(key_, version_, anew_);
     now_->commit = commit_of(subject, now_->result, *owned_, now_->ended);
     now_->tell_audience(key_, to_ms(now_->ended), audience_ms_);
@@ -54,6 +64,11 @@ void chat_actor::on(keys_reserved& m) {
     return;
   }
   shared_->count.turns_denied.add();
+  if (now_->lock &&
+      std::ranges::find(*m.denied,
+                        detail::stored_lock(now_->lock->wanted.name)) !=
+          m.denied->end())
+    shared_->count.locks_lost.add();
   // Each run learns at least one key more, so this ends.
   if (now_->taken.size() > detail::most_once) {
     have_record_ = false;  // what the chat has in memory is of that run
@@ -77,7 +92,7 @@ void chat_actor::give_back_unused() {
   auto& kept = now_->result.wanted.once;
   for (auto& key : now_->reserved)
     if (std::ranges::find(kept, key, &detail::wanted_once::key) == kept.end())
-      give_back(shared_->store, key, now_->identity);
+      give_back(shared_->store, once_name(key), now_->identity, [](bool) {});
 }
 
 }  // namespace troupe::actors

@@ -169,7 +169,26 @@ struct loaded_entries {
 struct turn_ended {
   std::uint64_t attempt;
 };
-/// Of the keys of `once` that a turn was told true for, those of others.
+/// The lock that the turn is about, if it was granted.
+struct lock_answered {
+  std::uint64_t attempt;
+  mono_time asked;
+  result<std::optional<store::grant>> answer;
+};
+/// A lock to give up.
+struct lock_release {
+  std::string name;  ///< in the store
+  std::string holder;
+  unsigned tries = 0;
+};
+struct lock_released {
+  lock_release what;
+  bool done;
+};
+struct release_again {
+  lock_release what;
+};
+/// Of the names that a turn needs to be its own, those of others.
 struct keys_reserved {
   std::uint64_t attempt;
   mono_time asked;
@@ -185,7 +204,8 @@ struct chat_over {};
 /// All that is sent to a chat, as one type: a case of a CAF behaviour costs
 /// some 60 bytes in each actor, and chats are what there is a million of.
 struct chat_event {
-  std::variant<chat_work, timer_work, loaded_record, loaded_entries, turn_ended,
+  std::variant<chat_work, timer_work, loaded_record, loaded_entries,
+               lock_answered, lock_released, release_again, turn_ended,
                keys_reserved, commit_ended, turn_again, chat_over>
       what;
 };

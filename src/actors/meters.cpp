@@ -9,6 +9,13 @@ metrics::counter& turns(metrics::registry& r, const char* end) {
                        {{"end", end}});
 }
 
+metrics::counter& locks(metrics::registry& r, const char* end) {
+  return r.add_counter("troupe_locks_total",
+                       "Locks granted to a turn, denied at the end of the "
+                       "wait, or lost to another chat during the turn.",
+                       {{"end", end}});
+}
+
 metrics::counter& refused(metrics::registry& r, const char* why) {
   return r.add_counter("troupe_updates_refused_total",
                        "Updates answered with an error, by reason.",
@@ -54,7 +61,14 @@ meters::meters(metrics::registry& r)
       turns_threw{turns(r, "threw")},
       turns_denied{r.add_counter(
           "troupe_turns_denied_total",
-          "Runs thrown away because a key of once was another's.")},
+          "Runs thrown away because a key of once, or a lock that ran out, was "
+          "another's.")},
+      locks_granted{locks(r, "granted")},
+      locks_denied{locks(r, "denied")},
+      locks_lost{locks(r, "lost")},
+      lock_waits{r.add_counter(
+          "troupe_lock_waits_total",
+          "Tries to get a lock that another chat had, and that go on.")},
       dead_letters{r.add_counter("troupe_dead_letters_total",
                                  "Turns and calls given up as dead letters.")},
       turns_late{r.add_counter("troupe_turns_late_total",

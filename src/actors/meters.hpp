@@ -23,6 +23,10 @@ struct meters {
   metrics::counter& turns_repeated;
   metrics::counter& turns_threw;
   metrics::counter& turns_denied;
+  metrics::counter& locks_granted;
+  metrics::counter& locks_denied;
+  metrics::counter& locks_lost;
+  metrics::counter& lock_waits;
   metrics::counter& dead_letters;
   metrics::counter& turns_late;
   metrics::histogram& turn_wait_seconds;

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "actors/turn_locks.hpp"
 #include "core/json.hpp"
 #include "telegram/call.hpp"
 #include "troupe/detail/json_text.hpp"
@@ -243,7 +244,10 @@ void test_bench::fire(const std::string& name) {
   e.body = std::make_shared<const std::string>(timer_bodies_[name]);
   timers.erase(name);
   timer_bodies_.erase(name);
-  accept(std::move(e));
+  if (asks_for_lock(e))
+    fire_lock(std::move(e));
+  else
+    accept(std::move(e));
   settle_down();
 }
 
@@ -291,6 +295,8 @@ void test_bench::settle_down() {
     auto event = std::move(journal_.front());
     journal_.pop_front();
     turn(event);
+    if (journal_.empty())
+      fire_due_locks();
   }
 }
 
@@ -316,36 +322,11 @@ void test_bench::turn(const turn_event& event) {
     }
   }
   turns.push_back(result.kind + ' ' + ending(result.how));
+  release_locks(event, result);
   if (result.how == turn_result::end::threw)
     dead_letters.push_back(result.error);
   else
     commit(std::move(result.wanted));
-}
-
-// As the runtime does it: all keys, or the turn is run again.
-bool test_bench::reserve(const effects& wanted, const std::string& holder,
-                         std::vector<std::string>& taken) {
-  const auto before = taken.size();
-  for (const auto& w : wanted.once)
-    if (!keys->take(w.key, holder, now_ms_, w.ttl_ms))
-      taken.push_back(w.key);
-  if (taken.size() != before)
-    return false;
-  std::erase_if(keys->all, [&](const auto& k) {
-    return k.second.holder == holder &&
-           std::ranges::find(wanted.once, k.first, &wanted_once::key) ==
-               wanted.once.end();
-  });
-  return true;
-}
-
-bool test_keys::take(const std::string& key, const std::string& holder,
-                     std::int64_t now_ms, std::int64_t ttl_ms) {
-  auto& k = all[key];
-  if (k.until_ms > now_ms && k.holder != holder)
-    return false;
-  k = {holder, now_ms + ttl_ms};
-  return true;
 }
 
 void test_bench::load() {

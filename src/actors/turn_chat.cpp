@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "actors/turn_context.hpp"
+#include "actors/turn_locks.hpp"
 #include "core/ids.hpp"
 #include "core/json.hpp"
 #include "telegram/call.hpp"
@@ -36,14 +37,6 @@ constexpr std::size_t longest_key = 256;
 constexpr std::chrono::milliseconds least_once = std::chrono::minutes{1};
 constexpr std::chrono::milliseconds most_time = std::chrono::days{3'660};
 
-turn_context& turn_of(const chat_base* chat, const char* what) {
-  if (current_turn && &current_turn->chat == chat)
-    return *current_turn;
-  throw std::logic_error{std::string{what} +
-                         " outside a turn: a chat's context works only inside "
-                         "its handlers, on the thread that runs them"};
-}
-
 void check_room(std::size_t used, const char* what) {
   if (used >= most_effects)
     throw std::length_error{std::string{"a turn wants over 10000 "} + what};
@@ -68,6 +61,28 @@ std::uint64_t mixed(std::uint64_t& state) {
 }
 
 }  // namespace
+
+turn_context& turn_of(const chat_base* chat, const char* what) {
+  if (current_turn && &current_turn->chat == chat)
+    return *current_turn;
+  throw std::logic_error{std::string{what} +
+                         " outside a turn: a chat's context works only inside "
+                         "its handlers, on the thread that runs them"};
+}
+
+void put_timer(turn_context& turn, wanted_timer what) {
+  check_room(turn.timers.size() + turn.cancelled.size(), "timers");
+  std::erase(turn.cancelled, what.name);
+  std::erase_if(turn.timers, [&](auto& t) { return t.name == what.name; });
+  turn.timers.push_back(std::move(what));
+}
+
+void drop_timer(turn_context& turn, std::string_view name) {
+  check_room(turn.timers.size() + turn.cancelled.size(), "timers");
+  std::erase_if(turn.timers, [&](const auto& t) { return t.name == name; });
+  std::erase(turn.cancelled, name);
+  turn.cancelled.emplace_back(name);
+}
 
 turn_context::turn_context(chat_base& of, const plan& with,
                            const turn_event& what, const turn_scene& where)
@@ -179,6 +194,13 @@ std::int64_t own_id(const chat_base& chat, const char* what) {
     throw std::logic_error{std::string{what} + ": \"" + chat.key() +
                            "\" is no chat"};
   return chat.id();
+}
+
+void check_timer(std::string_view name) {
+  if (name.empty())
+    throw std::invalid_argument{"a timer needs a name"};
+  if (name.front() == detail::own_timer)
+    throw std::invalid_argument{"a timer's name must not begin with ':'"};
 }
 
 }  // namespace
@@ -300,26 +322,20 @@ void chat_base::schedule(std::string_view name,
                          std::chrono::sys_time<std::chrono::milliseconds> due,
                          const json::value& body) {
   auto& turn = detail::turn_of(this, "schedule");
-  detail::check_room(turn.timers.size() + turn.cancelled.size(), "timers");
-  if (name.empty())
-    throw std::invalid_argument{"a timer needs a name"};
-  std::erase(turn.cancelled, name);
-  std::erase_if(turn.timers, [&](const auto& t) { return t.name == name; });
+  check_timer(name);
   auto due_ms = due.time_since_epoch().count();
   // Name and time are what a timer is known by: one that sets itself again is
   // another (see `once`).
   if (turn.event.from == detail::turn_event::source::timer &&
       turn.event.name == name && turn.event.accepted_ms == due_ms)
     ++due_ms;
-  turn.timers.push_back({std::string{name}, due_ms, json_or_nothing(body)});
+  detail::put_timer(turn, {std::string{name}, due_ms, json_or_nothing(body)});
 }
 
 void chat_base::cancel(std::string_view name) {
   auto& turn = detail::turn_of(this, "cancel");
-  detail::check_room(turn.timers.size() + turn.cancelled.size(), "timers");
-  std::erase_if(turn.timers, [&](const auto& t) { return t.name == name; });
-  std::erase(turn.cancelled, name);
-  turn.cancelled.emplace_back(name);
+  check_timer(name);
+  detail::drop_timer(turn, name);
 }
 
 void chat_base::become(std::string_view mode) {

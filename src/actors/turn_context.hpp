@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -48,6 +49,9 @@ struct turn_context {
   std::vector<std::string> cancelled;
   std::vector<wanted_notice> notices;
   std::vector<wanted_once> once;
+  std::span<const kept_lock> kept;    ///< by the chat, before this turn
+  std::vector<std::string> unlocked;  ///< of those
+  bool keeps_lock = false;            ///< the one this turn is about
   std::optional<std::size_t> next_mode;
   bool cleared = false;
 };
@@ -64,6 +68,14 @@ class turn_scope {
  private:
   turn_context* before_;
 };
+
+/// The turn that runs on this thread, if it is that chat's.
+/// @throws std::logic_error if it is not; `what` is what was called
+turn_context& turn_of(const chat_base* chat, const char* what);
+
+/// Sets a timer, in the place of another of that name.
+void put_timer(turn_context& turn, wanted_timer what);
+void drop_timer(turn_context& turn, std::string_view name);
 
 /// The draft as the runtime takes it.
 wanted_call finished(draft&& d, const chat_base& of, const turn_event& event);

@@ -25,12 +25,6 @@ namespace troupe::detail {
 
 namespace {
 
-// A press that an app sends again after losing its connection (TELEGRAM.md
-// 26) comes right after; people need longer to mean it twice.
-constexpr std::int64_t same_press_ms = 2'000;
-// A busy group can't make the memo grow.
-constexpr std::size_t most_presses = 16;
-
 // The end of 9999: further than any date that people or stores can write.
 constexpr std::int64_t never_ms = 253'402'300'799'000;
 
@@ -118,6 +112,12 @@ bool offer_outcome(offers& offer, const turn_event& what, turn_result& result) {
   return o.ok ? offer(std::move(o.good)) : offer(std::move(o.bad));
 }
 
+bool offer_lock(offers& offer, const turn_event& what, turn_result& result) {
+  result.kind = what.token != 0 ? "locked" : "lock_denied";
+  return what.token != 0 ? offer(locked{what.name, what.token})
+                         : offer(lock_denied{what.name});
+}
+
 std::uint64_t press_hash(const facts& f) {
   auto text = std::to_string(f.user_id) + ' ' + std::to_string(f.message_id) +
               ' ' + f.inline_message_id + ' ' + f.data;
@@ -149,22 +149,8 @@ void engine::load(std::string_view state, std::string_view mode,
     throw std::runtime_error{"the chat is in mode \"" + std::string{mode} +
                              "\", which the bot does not have"};
   std::vector<press> presses;
-  if (!memo.empty()) {
-    auto v = parse_exact(memo);
-    const auto* list =
-        v.is_object() ? v.get_object().if_contains("presses") : nullptr;
-    if (!list || !list->is_array())
-      throw std::runtime_error{"the chat's memo is not ours"};
-    for (const auto& p : list->get_array()) {
-      if (!p.is_array() || p.get_array().size() != 2)
-        throw std::runtime_error{"the chat's memo is not ours"};
-      constexpr auto most = std::numeric_limits<std::int64_t>::max();
-      const auto& pair = p.get_array();
-      path at{nullptr, "memo"};
-      presses.push_back({read_unsigned(pair[0], most, at),
-                         read_signed(pair[1], 0, most, at)});
-    }
-  }
+  std::vector<kept_lock> locks;
+  load_memo(memo, presses, locks);
   std::string last;
   std::unique_ptr<json::value> base;
   if (state.empty() || untouched().empty()) {
@@ -179,9 +165,10 @@ void engine::load(std::string_view state, std::string_view mode,
     dump(last, base);
   }
   last_ = std::move(last);
-  if (extras_ || base || !presses.empty()) {
+  if (extras_ || base || !presses.empty() || !locks.empty()) {
     more().unknown = std::move(base);
     more().presses = std::move(presses);
+    more().locks = std::move(locks);
   }
   mode_ = static_cast<std::uint16_t>(n);
   expires_ms_ = expires_ms;
@@ -240,14 +227,17 @@ turn_result engine::run(const turn_event& what, const turn_scene& scene) {
   turn_result result;
   // What a turn changes besides the state, for the way back.
   auto presses = extras_ ? extras_->presses : std::vector<press>{};
+  auto locks = extras_ ? extras_->locks : std::vector<kept_lock>{};
   auto mode = mode_;
   auto expires = expires_ms_;
   auto fail = [&](std::string why) {
     result.how = turn_result::end::threw;
     result.error = std::move(why);
     result.wanted = {};
-    if (extras_)
+    if (extras_) {
       extras_->presses = std::move(presses);
+      extras_->locks = std::move(locks);
+    }
     mode_ = mode;
     expires_ms_ = expires;
     try {
@@ -272,6 +262,8 @@ turn_result engine::run(const turn_event& what, const turn_scene& scene) {
 void engine::attempt(const turn_event& what, const turn_scene& scene,
                      turn_result& result) {
   turn_context turn{chat(), shared(), what, scene};
+  if (extras_)
+    turn.kept = extras_->locks;
   auto mode = mode_;
   expire(turn);
   dispatch(turn, result);
@@ -280,6 +272,7 @@ void engine::attempt(const turn_event& what, const turn_scene& scene,
     return;
   }
   finish(turn, result.wanted);
+  finish_locks(turn, result.wanted);
   auto next =
       turn.next_mode ? static_cast<std::uint16_t>(*turn.next_mode) : mode_;
   // After an expiry the store may have cleared it, or not yet.
@@ -296,33 +289,6 @@ void engine::expire(turn_context& turn) {
   renew();
   turn.cleared = true;
   mode_ = 0;
-}
-
-bool engine::repeated(const turn_event& what, std::uint64_t pressed,
-                      turn_result& result) {
-  auto& presses = more().presses;
-  for (const auto& p : presses)
-    if (p.what == pressed && what.accepted_ms < p.at_ms + same_press_ms &&
-        what.accepted_ms > p.at_ms - same_press_ms) {
-      result.how = turn_result::end::repeated;
-      return true;
-    }
-  std::erase_if(presses, [&](const auto& p) {
-    return p.what == pressed || p.at_ms + same_press_ms <= what.accepted_ms;
-  });
-  if (presses.size() == most_presses)
-    presses.erase(presses.begin());
-  presses.push_back({pressed, what.accepted_ms});
-  std::string memo = "{\"presses\":[";
-  for (const auto& p : presses) {
-    memo += &p == presses.data() ? "[" : ",[";
-    write_unsigned(memo, p.what);
-    memo.push_back(',');
-    write_signed(memo, p.at_ms);
-    memo.push_back(']');
-  }
-  result.wanted.memo = memo + "]}";
-  return false;
 }
 
 void engine::dispatch(turn_context& turn, turn_result& result) {
@@ -362,6 +328,7 @@ void engine::dispatch(turn_context& turn, turn_result& result) {
       taken = offer(notice_of(what));
       break;
     case source::outcome: taken = offer_outcome(offer, what, result); break;
+    case source::lock: taken = offer_lock(offer, what, result); break;
   }
   if (taken)
     return;

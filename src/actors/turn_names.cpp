@@ -9,22 +9,18 @@ namespace troupe::actors {
 
 namespace {
 
-std::string name_of(const std::string& key) {
-  return "once/" + key;
-}
-
-/// Counts the answers for one turn's keys.
+/// Counts the answers for one turn's names.
 class answers {
  public:
   answers(std::size_t expected, callback<std::vector<std::string>> done)
       : left_{expected}, done_{std::move(done)} {}
 
-  void take(const std::string& key, result<std::optional<store::grant>> a) {
+  void take(const wanted_name& n, result<std::optional<store::grant>> a) {
     std::unique_lock lock{mutex_};
     if (!a)
       failed_ = failed_ ? failed_ : a.error();
-    else if (!*a)
-      denied_.push_back(key);
+    else if (!*a || (n.token != 0 && (*a)->token != n.token))
+      denied_.push_back(n.name);
     if (--left_ > 0)
       return;
     lock.unlock();
@@ -44,18 +40,24 @@ class answers {
 
 }  // namespace
 
-void reserve(store::backend& in, const std::vector<detail::wanted_once>& keys,
-             const std::string& holder,
-             callback<std::vector<std::string>> done) {
-  auto all = std::make_shared<answers>(keys.size(), std::move(done));
-  for (const auto& k : keys)
-    in.acquire(name_of(k.key), holder, milliseconds{k.ttl_ms},
-               [all, key = k.key](auto a) { all->take(key, std::move(a)); });
+std::string once_name(const std::string& key) {
+  return "once/" + key;
 }
 
-void give_back(store::backend& in, const std::string& key,
-               const std::string& holder) {
-  in.relinquish(name_of(key), holder, [](auto) {});
+void reserve(store::backend& in, const std::vector<wanted_name>& names,
+             callback<std::vector<std::string>> done) {
+  auto all = std::make_shared<answers>(names.size(), std::move(done));
+  for (const auto& n : names)
+    in.acquire(n.name, n.holder, milliseconds{n.ttl_ms},
+               [all, n](auto a) { all->take(n, std::move(a)); });
+}
+
+void give_back(store::backend& in, std::string name, std::string holder,
+               std::function<void(bool)> done) {
+  in.relinquish(std::move(name), std::move(holder),
+                [done = std::move(done)](auto answer) {
+                  done(answer || answer.error().code == errc::cancelled);
+                });
 }
 
 }  // namespace troupe::actors

@@ -67,6 +67,10 @@ class engine : public live_chat {
   void finish(turn_context& turn, effects& wanted);
   void finish_state(bool cleared, effects& wanted);
   void finish_expiry(const turn_scene& scene, effects& wanted);
+  void finish_locks(const turn_context& turn, effects& wanted);
+  static void load_memo(std::string_view memo, std::vector<press>& presses,
+                        std::vector<kept_lock>& locks);
+  std::string memo_text() const;
   void expire(turn_context& turn);
   void restore();
   bool repeated(const turn_event& what, std::uint64_t pressed,
@@ -78,6 +82,7 @@ class engine : public live_chat {
   struct extras {
     std::unique_ptr<boost::json::value> unknown;  ///< members, in the state
     std::vector<press> presses;                   ///< of the last two seconds
+    std::vector<kept_lock> locks;                 ///< that the chat keeps
     std::vector<behavior> made;  ///< of the second mode and those after it
   };
   extras& more();

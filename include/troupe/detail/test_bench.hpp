@@ -19,17 +19,20 @@
 
 namespace troupe::detail {
 
-/// Keys of `once` that chats of one test reserved.
+/// Keys of `once` and locks that chats of one test have.
 struct test_keys {
   struct held {
     std::string holder;
     std::int64_t until_ms = 0;
+    std::uint64_t token = 0;
   };
   std::map<std::string, held, std::less<>> all;
+  std::uint64_t last_token = 0;
 
-  /// False if it is another's.
-  bool take(const std::string& key, const std::string& holder,
-            std::int64_t now_ms, std::int64_t ttl_ms);
+  /// @returns its token; 0 if it is another's
+  std::uint64_t take(const std::string& name, const std::string& holder,
+                     std::int64_t now_ms, std::int64_t ttl_ms);
+  void free(const std::string& name, const std::string& holder);
 };
 
 /// The part of the test kit that needs no template: a store, a Telegram and a
@@ -55,6 +58,7 @@ class test_bench {
   live_chat& live() noexcept { return *live_; }
   std::chrono::sys_time<std::chrono::milliseconds> now() const noexcept;
   std::string stored(std::string_view what) const;
+  bool holds_lock(std::string_view name) const;
 
   person speaker;
   std::string username;
@@ -92,6 +96,9 @@ class test_bench {
   void report(const wanted_call& call, const boost::json::object& body,
               const std::optional<fault>& wrong, std::int64_t message);
   void fire(const std::string& name);
+  void fire_lock(turn_event event);
+  void fire_due_locks();
+  void release_locks(const turn_event& event, const turn_result& result);
   void send_press(const pressed& what);
   boost::json::value message_json(std::int64_t id) const;
   boost::json::value person_json() const;

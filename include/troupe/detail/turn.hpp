@@ -16,12 +16,20 @@ namespace troupe::detail {
 
 /// One thing to turn, as it stands in the journal (or the timer table).
 struct turn_event {
-  enum class source : std::uint8_t { update, notice, outcome, timer };
+  enum class source : std::uint8_t { update, notice, outcome, timer, lock };
 
   source from = source::update;
   std::shared_ptr<const std::string> body;  ///< never null
-  std::string name;                         ///< of the timer
+  std::string name;                         ///< of the timer or lock
   std::int64_t accepted_ms = 0;             ///< wall time of acceptance
+  std::uint64_t token = 0;                  ///< of the lock; 0: it was denied
+  std::string holder;                       ///< of the lock: who has it
+};
+
+/// A lock that a chat keeps, and by which name the store knows the chat.
+struct kept_lock {
+  std::string name;
+  std::string holder;
 };
 
 /// All that a turn may depend on besides its event and its record, so that a
@@ -73,6 +81,8 @@ struct effects {
   std::vector<std::string> cancelled;
   std::vector<wanted_notice> notices;
   std::vector<wanted_once> once;
+  bool keeps_lock = false;  ///< the one that the event is about
+  std::vector<kept_lock> unlocked;
 };
 
 /// The end of one attempt.
