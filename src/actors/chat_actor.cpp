@@ -183,7 +183,9 @@ void chat_actor::begin_turn() {
   step_ = step::turning;
   state_->doing = "turning";
   if (!now_->what.fired && now_->what.what.type == store::entry_kind::call) {
-    auto made = commit_of_call(now_->subject(key_, version_, anew_), *owned_);
+    now_->result.kind = "call";
+    auto made = commit_of_call(now_->subject(key_, version_, anew_), *owned_,
+                               shared_->shared_shards());
     if (!made) {
       bury(to_string(made.error()));
       return;
@@ -226,7 +228,8 @@ void chat_actor::run_turn() {
           reserve_keys(*shared, me, *job);
           return;
         }
-        job->commit = commit_of(subject, job->result, *owned, wall);
+        job->commit = commit_of(subject, job->result, *owned, wall,
+                                shared->shared_shards());
         job->tell_audience(key, to_ms(wall), audience_ms);
         // Straight from here: the actor has nothing to add.
         send_commit(*shared, *owned, me, *job);

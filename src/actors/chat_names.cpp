@@ -58,7 +58,8 @@ void chat_actor::on(keys_reserved& m) {
     if (now_->lock)
       now_->lock->at = m.asked;
     auto subject = now_->subject(key_, version_, anew_);
-    now_->commit = commit_of(subject, now_->result, *owned_, now_->ended);
+    now_->commit = commit_of(subject, now_->result, *owned_, now_->ended,
+                             shared_->shared_shards());
     now_->tell_audience(key_, to_ms(now_->ended), audience_ms_);
     commit();
     return;

@@ -173,10 +173,14 @@ struct services {
 
   /// True if other nodes may own shards.
   bool clustered() const noexcept { return !store.exclusive(); }
+  std::uint16_t shared_shards() const noexcept {
+    return clustered() ? store.shards() : std::uint16_t{0};
+  }
 
   /// Who makes the calls to `to` that a chat of `from` committed. While one
   /// node owns all shards, that is the one lane of `to`. Else each shard has a
-  /// lane of its own, so that a call stays with the lease that it needs.
+  /// lane of its own, so that a call stays with the lease that it needs: of
+  /// calls to chats of other shards those with a label (docs/adr/0017).
   const caf::actor& sender_for(const chat_key& from, const chat_key& to) const {
     return shard_for(clustered() ? from : to);
   }

@@ -1,5 +1,8 @@
 #include "actors/turn_commit.hpp"
 
+#include <algorithm>
+
+#include "actors/lane.hpp"
 #include "core/json.hpp"
 #include "telegram/call.hpp"
 
@@ -88,8 +91,33 @@ store::turn bare_commit(const turn_subject& what) {
   return t;
 }
 
+namespace {
+
+/// Leaves what goes to chats of other shards to them, in order.
+void leave_to_others(std::uint16_t shards, shard_id mine, store::turn& t) {
+  if (shards == 0)
+    return;
+  const auto elsewhere = [&](const store::call& c) {
+    return shard_of(c.to, shards) != mine && c.target.empty() &&
+           telegram::lane_of(c.method) == telegram::lane::chat;
+  };
+  std::vector<chat_key> ours;
+  for (auto& c : t.calls)
+    if (elsewhere(c) && !c.label.empty())
+      ours.push_back(c.to);
+  std::erase_if(t.calls, [&](const auto& c) {
+    if (!elsewhere(c) || std::ranges::find(ours, c.to) != ours.end())
+      return false;
+    t.notices.push_back({c.to, dead_call(c), store::entry_kind::call});
+    return true;
+  });
+}
+
+}  // namespace
+
 store::turn commit_of(const turn_subject& what, detail::turn_result& result,
-                      ownership& owned, wall_time now) {
+                      ownership& owned, wall_time now,
+                      std::uint16_t shared_shards) {
   auto t = bare_commit(what);
   auto accepted = what.fired ? now : what.entry->accepted_at;
   auto& wanted = result.wanted;
@@ -122,11 +150,14 @@ store::turn commit_of(const turn_subject& what, detail::turn_result& result,
         {what.key, std::move(w.name), from_ms(w.due_ms), std::move(w.body)});
   t.cancel = std::move(wanted.cancelled);
   for (auto& w : wanted.notices)
-    t.notices.push_back({chat_key::chat(w.chat), std::move(w.text)});
+    t.notices.push_back(
+        {chat_key::chat(w.chat), std::move(w.text), store::entry_kind::notice});
+  leave_to_others(shared_shards, owned.held.shard, t);
   return t;
 }
 
-result<store::turn> commit_of_call(const turn_subject& what, ownership& owned) {
+result<store::turn> commit_of_call(const turn_subject& what, ownership& owned,
+                                   std::uint16_t shared_shards) {
   auto value = parse_json(*what.entry->body);
   auto object = value && value->is_object() ? &value->as_object() : nullptr;
   auto method = object ? object->if_contains("method") : nullptr;
@@ -142,7 +173,7 @@ result<store::turn> commit_of_call(const turn_subject& what, ownership& owned) {
   auto once = object->if_contains("at_most_once");
   wanted.at_most_once = once && once->is_bool() && once->as_bool();
   result.wanted.calls.push_back(std::move(wanted));
-  return commit_of(what, result, owned, what.entry->accepted_at);
+  return commit_of(what, result, owned, what.entry->accepted_at, shared_shards);
 }
 
 }  // namespace troupe::actors

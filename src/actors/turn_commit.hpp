@@ -35,11 +35,18 @@ store::turn bare_commit(const turn_subject& what);
 
 /// What to commit for a turn that ended with `result`. Call ids come from
 /// `owned`, in order.
+///
+/// Several nodes: calls to a chat of another shard are left to that chat (see
+/// docs/adr/0017), whose lane keeps its limit; but not those to a chat that a
+/// labelled call of the same turn goes to: its outcome is owed to us.
+/// @param shared_shards of the store, if other nodes may own some; else 0
 store::turn commit_of(const turn_subject& what, detail::turn_result& result,
-                      ownership& owned, wall_time now);
+                      ownership& owned, wall_time now,
+                      std::uint16_t shared_shards);
 
-/// The commit of a retried dead call (`entry_kind::call`): just that call.
+/// The commit of an `entry_kind::call`: just that call.
 /// **Errors**: `errc::corrupt` if the body is not what was stored.
-result<store::turn> commit_of_call(const turn_subject& what, ownership& owned);
+result<store::turn> commit_of_call(const turn_subject& what, ownership& owned,
+                                   std::uint16_t shared_shards);
 
 }  // namespace troupe::actors

@@ -23,6 +23,9 @@ result<> check_turn(const turn& t, shard_id mine, std::uint16_t shards) {
   for (const auto& c : t.calls)
     if (c.from != t.key || !c.body)
       return bad(name() + " has a call of another chat or without a body");
+  for (const auto& n : t.notices)
+    if (n.type != entry_kind::notice && n.type != entry_kind::call)
+      return bad(name() + " leaves another chat something it may not");
   for (const auto& s : t.set)
     if (s.key != t.key)
       return bad(name() + " sets a timer of " + to_string(s.key));
@@ -75,11 +78,13 @@ result<> check_settle(const lease& held,
   return {};
 }
 
-std::string notice_body(const chat_key& from, std::string_view text) {
+std::string notice_body(const chat_key& from, const notice& what) {
+  if (what.type == entry_kind::call)
+    return what.text;
   std::string out = R"({"from":)";
   append_json_string(out, to_string(from));
   out += R"(,"text":)";
-  append_json_string(out, text);
+  append_json_string(out, what.text);
   out += '}';
   return out;
 }

@@ -27,7 +27,7 @@ constexpr bool is_final(call_outcome o) {
 }
 
 /// The body of a notice's journal entry.
-std::string notice_body(const chat_key& from, std::string_view text);
+std::string notice_body(const chat_key& from, const notice& what);
 
 /// The body of a timer that became a dead letter.
 std::string timer_body(const timer& t);

@@ -88,9 +88,8 @@ result<std::vector<turn_receipt>> memory_engine::commit(
       mine.outbox.emplace(c.id.value, c);
     put_timers(mine, t);
     for (const auto& n : t.notices)
-      out[i].appended.push_back(
-          append(entry_kind::notice, n.to, {}, time_.wall(),
-                 make_payload(notice_body(t.key, n.text))));
+      out[i].appended.push_back(append(n.type, n.to, {}, time_.wall(),
+                                       make_payload(notice_body(t.key, n))));
     for (const auto& a : t.audience)
       change_audience(a);
   }

@@ -200,7 +200,9 @@ std::optional<member> read_member(std::string_view key, std::string_view text) {
 }
 
 std::string parcel_text(const parcel& p) {
-  std::string out = p.text ? "notice" : "sight";
+  std::string out = !p.text                            ? "sight"
+                    : p.text->type == entry_kind::call ? "call"
+                                                       : "notice";
   out += '\t';
   out += std::to_string(p.to.value);
   if (p.text) {
@@ -231,12 +233,14 @@ std::optional<parcel> read_parcel(std::string_view text) {
     return std::nullopt;
   parcel p;
   p.to = {*to};
-  if (fields[0] == "notice") {
+  if (fields[0] == "notice" || fields[0] == "call") {
     const auto target = parse_chat_key(fields[3]);
     if (!target)
       return std::nullopt;
     p.from = *key;
-    p.text = notice{*target, std::string{body}};
+    p.text =
+        notice{*target, std::string{body},
+               fields[0] == "call" ? entry_kind::call : entry_kind::notice};
     return p;
   }
   const auto status = status_of(fields[3]);

@@ -104,8 +104,7 @@ void add_turn(commit_plan& plan, std::size_t number, const turn& t,
   }
   p.add(own.size());
   for (const auto* n : own)
-    p.add(entry_head(entry_kind::notice, n->to, {}, now))
-        .add(notice_body(t.key, n->text));
+    p.add(entry_head(n->type, n->to, {}, now)).add(notice_body(t.key, *n));
   std::vector<const audience_change*> sights;
   for (const auto& a : t.audience)
     sights.push_back(&a);
@@ -178,9 +177,7 @@ commit_plan plan_settle(const lease& held,
 }
 
 entry notice_entry(const notice& n, const chat_key& from, wall_time now) {
-  return {{},   entry_kind::notice,
-          n.to, {},
-          now,  make_payload(notice_body(from, n.text))};
+  return {{}, n.type, n.to, {}, now, make_payload(notice_body(from, n))};
 }
 
 result<commit_answer> read_commit(reading in, const std::vector<turn>& turns,
@@ -252,8 +249,8 @@ part take_in_part(const parcel& p, shard_id from, const std::string& id,
   out.writes = true;
   out.add(from.value).add(id).add(std::string{p.text ? "notice" : "sight"});
   if (p.text)
-    out.add(entry_head(entry_kind::notice, p.text->to, {}, now))
-        .add(notice_body(p.from, p.text->text));
+    out.add(entry_head(p.text->type, p.text->to, {}, now))
+        .add(notice_body(p.from, *p.text));
   else
     add_sight(out, *p.sight);
   return out;

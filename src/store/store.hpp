@@ -74,8 +74,10 @@ enum class entry_kind : std::uint8_t {
   update = 0,   ///< `body` is the update's JSON
   notice = 1,   ///< `body` is JSON {"from": "<chat key>", "text": "..."}
   outcome = 2,  ///< `body` is the JSON event of a labelled call
-  call = 3,     ///< a refused call: JSON {"method", "body", "label"}
-  timer = 4,    ///< a timer whose turn failed: JSON {"name", "body"}
+  /// A refused call that is tried again, or another chat's call to this one:
+  /// JSON {"method", "body", "label"}.
+  call = 3,
+  timer = 4,  ///< a timer whose turn failed: JSON {"name", "body"}
 };
 
 /// One accepted, not yet acknowledged thing to turn.
@@ -158,10 +160,12 @@ struct timer {
   std::string body;  ///< JSON or empty, handed back when it fires
 };
 
-/// A text for another chat, appended to its journal by the commit.
+/// Something for another chat, appended to its journal by the commit.
 struct notice {
   chat_key to;
   std::string text;
+  /// `call`: a call that the other chat shall make; `text` is its whole body.
+  entry_kind type = entry_kind::notice;
 };
 
 /// The chat's standing for broadcasts.

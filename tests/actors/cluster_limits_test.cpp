@@ -1,3 +1,5 @@
+#include <troupe/bot.hpp>
+
 #include "tests/actors/cluster_rig.hpp"
 
 using namespace troupe;
@@ -15,9 +17,11 @@ actors::node_options limited(const std::string& name) {
   return how;
 }
 
-/// The most calls that arrived within one second.
-std::size_t densest(const telegram_double& telegram) {
+/// The most calls that arrived within one second, to one chat or to all.
+std::size_t densest(const telegram_double& telegram, std::int64_t chat = 0) {
   auto calls = telegram.calls();
+  if (chat != 0)
+    std::erase_if(calls, [&](auto& c) { return c.chat != chat; });
   std::sort(calls.begin(), calls.end(),
             [](auto& a, auto& b) { return a.at < b.at; });
   std::size_t most = 0, from = 0;
@@ -85,4 +89,67 @@ TEST_CASE("who has the traffic has most of the budget") {
   }));
   CHECK(eventually([&] { return slices_of(b) == 1; }));
   CHECK(densest(telegram) <= per_second);
+}
+
+TEST_CASE("G7: chats of all nodes that write to one keep its limit together") {
+  constexpr std::int64_t all = 20, admin = 500;
+  telegram_double telegram;
+  auto how_a = patient("a");
+  auto how_b = patient("b");
+  how_a.limits.chat_per_second = how_b.limits.chat_per_second = 5;
+  how_a.limits.margin = how_b.limits.margin = 3s;
+  rig a{how_a, std::make_shared<counter_bot>(), way_to("admin"),
+        telegram.url()};
+  rig b{how_b, std::make_shared<counter_bot>(), way_to("admin"),
+        telegram.url()};
+  REQUIRE(settled({&a, &b}));
+  for (std::int64_t chat = 1; chat <= all; ++chat)
+    (chat % 2 ? a : b)
+        .post(text_update(chat, chat, "tell " + std::to_string(admin)));
+  REQUIRE(a.settle());
+  REQUIRE(b.settle());
+  CHECK(eventually([&] { return telegram.texts(admin).size() == all; }, 120s));
+  auto texts = telegram.texts(admin);
+  std::sort(texts.begin(), texts.end());
+  CHECK(std::unique(texts.begin(), texts.end()) == texts.end());
+  CHECK(densest(telegram, admin) <= 5);
+}
+
+namespace {
+
+/// Tells chat 500 three things, the second one with a label.
+auto reporter() {
+  return bot<std::monostate>{[](chat<std::monostate>* ctx) -> behavior {
+           return {
+               [=](const text_message& m) {
+                 ctx->reply(m.text + " 1").to(500);
+                 ctx->reply(m.text + " 2").to(500).as("report");
+                 ctx->reply(m.text + " 3").to(500);
+               },
+               [=](const sent& s) { ctx->reply("done " + s.label); },
+           };
+         }}
+      .share();
+}
+
+}  // namespace
+
+TEST_CASE("a labelled call to a chat of another shard comes back, in order") {
+  telegram_double telegram;
+  rig a{patient("a"), reporter(), way_to("report"), telegram.url()};
+  rig b{patient("b"), reporter(), way_to("report"), telegram.url()};
+  REQUIRE(settled({&a, &b}));
+  for (std::int64_t chat = 1; chat <= 6; ++chat) {
+    const auto texts = [&] { return telegram.texts(500); };
+    const auto before = texts().size();
+    REQUIRE(a.post_and_wait(text_update(chat, chat, std::to_string(chat))) ==
+            200);
+    REQUIRE(eventually([&] { return texts().size() == before + 3; }));
+    for (std::size_t i = 0; i < 3; ++i)
+      CHECK(texts()[before + i] ==
+            std::to_string(chat) + ' ' + std::to_string(i + 1));
+    CHECK(eventually([&] {
+      return telegram.texts(chat) == std::vector<std::string>{"done report"};
+    }));
+  }
 }

@@ -111,7 +111,7 @@ TEST_CASE("a dead call keeps its policy") {
   back.key = chat;
   back.body = store::make_payload(dead_call(once));
   ownership owned{store::lease{}, {}, mono_time::max()};
-  auto turn = commit_of_call({chat, 1, &back}, owned);
+  auto turn = commit_of_call({chat, 1, &back}, owned, 0);
   REQUIRE(turn.has_value());
   REQUIRE(turn->calls.size() == 1);
   CHECK(turn->calls[0].policy == store::call_policy::at_most_once);

@@ -176,6 +176,8 @@ TEST_CASE("lock: who dies with it is run again elsewhere and has it still") {
 namespace {
 
 struct long_turn {
+  enum class another : std::uint8_t { nobody, takes_it, had_it };
+
   telegram_double telegram;
   skipping time;
   std::mutex mutex;
@@ -183,7 +185,7 @@ struct long_turn {
   store::backend* store = nullptr;
 
   /// The handler's first run takes `lasts` seconds of the lock's minute.
-  std::unique_ptr<rig> start(int lasts, bool another_takes_it) {
+  std::unique_ptr<rig> start(int lasts, another who) {
     auto how = fast();
     how.time = &time;
     store::options o;
@@ -192,14 +194,16 @@ struct long_turn {
     o.time = &time;
     auto opened = store::open(o).value();
     store = opened.get();
-    auto bot = locker([this, lasts, another_takes_it](const locked& l) {
+    auto bot = locker([this, lasts, who](const locked& l) {
       std::lock_guard guard{mutex};
       tokens.push_back(l.token);
       if (tokens.size() > 1)
         return;
       time.ahead += lasts;
-      if (another_takes_it)
+      if (who != another::nobody)
         CHECK(take(*store, "lock/x", "stranger"));
+      if (who == another::had_it)
+        give(*store, "lock/x", "stranger");
     });
     return std::make_unique<rig>(how, bot, std::move(opened), telegram.url());
   }
@@ -209,7 +213,7 @@ struct long_turn {
 
 TEST_CASE("lock: a turn that took long is committed if it has the lock still") {
   long_turn t;
-  auto r = t.start(45, false);
+  auto r = t.start(45, long_turn::another::nobody);
   REQUIRE(r->post_and_wait(text_update(1, 1, "lock x")) == 200);
   CHECK(eventually([&] { return t.telegram.accepted() == 1; }));
   CHECK(t.tokens.size() == 1);
@@ -218,7 +222,7 @@ TEST_CASE("lock: a turn that took long is committed if it has the lock still") {
 
 TEST_CASE("lock: a turn that took longer is run again after who had it then") {
   long_turn t;
-  auto r = t.start(61, true);
+  auto r = t.start(61, long_turn::another::takes_it);
   REQUIRE(r->post_and_wait(text_update(1, 1, "lock x")) == 200);
   CHECK(eventually([&] { return r->total("lock_waits") >= 2; }));
   CHECK(r->total("locks_lost") == 1);
@@ -226,6 +230,17 @@ TEST_CASE("lock: a turn that took longer is run again after who had it then") {
   give(*t.store, "lock/x", "stranger");
   CHECK(eventually([&] { return t.telegram.accepted() == 1; }));
   CHECK(t.telegram.texts(1) == texts{"locked x, 1"});
+  REQUIRE(t.tokens.size() == 2);
+  CHECK(t.tokens[1] > t.tokens[0] + 1);
+}
+
+TEST_CASE("lock: a turn in whose time another had it is run again, too") {
+  long_turn t;
+  auto r = t.start(61, long_turn::another::had_it);
+  REQUIRE(r->post_and_wait(text_update(1, 1, "lock x")) == 200);
+  CHECK(eventually([&] { return t.telegram.accepted() == 1; }));
+  CHECK(t.telegram.texts(1) == texts{"locked x, 1"});
+  CHECK(r->total("locks_lost") == 1);
   REQUIRE(t.tokens.size() == 2);
   CHECK(t.tokens[1] > t.tokens[0] + 1);
 }
