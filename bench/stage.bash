@@ -1,5 +1,5 @@
 # For the benches of whole programs: the simulated Telegram, a bot at its
-# webhook, and what they used. Sourced, not run. Needs `bin`, sets `dir`.
+# webhook, and what they used; a Redis of our own. Sourced, not run. Sets `dir`.
 
 name=$(basename "$0")
 say() { printf '%s: %s\n' "$name" "$*" >&2; }
@@ -8,7 +8,8 @@ die() { say "FAILED: $*"; exit 1; }
 bin=${TROUPE_BENCH_BIN:-$PWD/build/release/bin}
 token=123456:SIMULATED-token-of-troupe-sim-00
 secret=bench-secret
-sim='' bot='' dir='' bot_port='' stats_port='' api_root=''
+sim='' bot='' redis='' dir='' bot_port='' stats_port='' api_root=''
+declare -a bots=() # all that run; `bot` is the one started last
 
 # Ends one process of ours: politely, then for sure.
 end() {
@@ -23,11 +24,18 @@ end() {
   wait "$pid" 2>/dev/null || true
 }
 
+end_bots() {
+  local pid
+  for pid in ${bots[@]+"${bots[@]}"}; do end "$pid"; done
+  bots=() bot=''
+}
+
 cleanup() {
   local code=$?
   trap '' INT TERM HUP
-  end "$bot"
+  end_bots
   end "$sim"
+  end "$redis"
   [ -z "$dir" ] || rm -rf "$dir"
   exit "$code"
 }
@@ -74,14 +82,26 @@ free_port() {
 leashed() { exec setpriv --pdeathsig KILL "$@"; }
 http() { curl --silent --show-error --fail --max-time 10 "$@"; }
 
-# start_sim FLAG...: a new log and a new store for each.
-start_sim() {
+# A new log and a new store, at addresses of their own.
+new_run() {
   rm -rf "$dir/run"
   mkdir "$dir/run"
   bot_port=$(free_port) stats_port=$(free_port)
+}
+
+# start_sim FLAG...
+start_sim() {
+  new_run
+  run_sim 127.0.0.1:0 "$@"
+}
+
+# run_sim HOST:PORT FLAG...: its users begin as soon as the bot listens.
+run_sim() {
+  local listen=$1
+  shift
   (
     cd "$dir/run"
-    leashed "$bin/troupe" sim --listen 127.0.0.1:0 --log "$dir/run/sim.jsonl" \
+    leashed "$bin/troupe" sim --listen "$listen" --log "$dir/run/sim.jsonl" \
       --token "$token" --webhook "http://127.0.0.1:$bot_port/webhook" \
       --webhook-secret "$secret" --stay "$@"
   ) >"$dir/run/sim.out" 2>"$dir/run/sim.err" </dev/null &
@@ -112,8 +132,9 @@ start_bot() {
     export TROUPE_LIMITS_GROUP_PER_MINUTE=0
     unset TROUPE_CONFIG
     leashed env "$@" "$program" run
-  ) >"$dir/run/bot.out" 2>"$dir/run/bot.err" </dev/null &
+  ) >>"$dir/run/bot.out" 2>>"$dir/run/bot.err" </dev/null &
   bot=$!
+  bots+=("$bot")
   for _ in {1..300}; do
     kill -0 "$bot" 2>/dev/null || break
     ! http "http://127.0.0.1:$stats_port/readyz" >/dev/null 2>&1 || return 0
@@ -127,9 +148,16 @@ no_limits=(--global-per-second 0 --chat-per-second 0 --group-per-minute 0)
 
 phase() { http "$api_root/sim/state" | jq -r .phase; }
 
+check_bots() {
+  local pid
+  for pid in "${bots[@]}"; do
+    kill -0 "$pid" 2>/dev/null ||
+      { tail -n 3 "$dir/run/bot.err" >&2; die 'a bot ended by itself'; }
+  done
+}
+
 check_alive() {
-  kill -0 "$bot" 2>/dev/null ||
-    { tail -n 3 "$dir/run/bot.err" >&2; die 'the bot ended by itself'; }
+  check_bots
   kill -0 "$sim" 2>/dev/null ||
     { tail -n 3 "$dir/run/sim.err" >&2; die 'the simulator ended by itself'; }
 }
@@ -166,10 +194,59 @@ rss_of() { awk '/^VmRSS:/ { print $2 * 1024 }' "/proc/$1/status"; }
 stats() { http "http://127.0.0.1:$stats_port/stats"; }
 
 end_both() {
-  end "$bot"
-  bot=''
+  end_bots
   end "$sim"
   sim=''
+}
+
+need_redis() {
+  local program
+  for program in redis-server redis-cli; do
+    command -v "$program" >/dev/null || die "$program is missing"
+  done
+}
+
+ask() { redis-cli -h 127.0.0.1 -p "$redis_port" "$@"; }
+
+# start_redis FLAG...: append-only file, fsync every second.
+start_redis() {
+  redis_port=$(free_port)
+  rm -rf "$dir/redis"
+  mkdir "$dir/redis"
+  # From its own configuration only: no file.
+  leashed redis-server --bind 127.0.0.1 --port "$redis_port" --save '' \
+    --dir "$dir/redis" --appendonly yes --appendfsync everysec "$@" \
+    >"$dir/redis.out" 2>&1 </dev/null &
+  redis=$!
+  for _ in {1..100}; do
+    [ "$(ask PING 2>/dev/null)" != PONG ] || return 0
+    kill -0 "$redis" 2>/dev/null || break
+    sleep 0.1
+  done
+  tail -n 3 "$dir/redis.out" >&2
+  die 'redis-server did not start'
+}
+
+end_redis() {
+  end "$redis"
+  redis=''
+}
+
+# What Redis counted since its start, as one JSON object. CPU in microseconds:
+# in scripts (wall time), of all threads, of the one that runs commands.
+counted() {
+  ask INFO everything | tr -d '\r' | jq -c -R -s '
+    [split("\n")[] | capture("^(?<key>[a-z_|]+):(?<value>.*)$")?] as $all |
+    def plain($key): [$all[] | select(.key == $key).value | tonumber][0];
+    def sum($key; $of): [$all[] | select(.key | test($key)).value |
+      capture("(^|,)" + $of + "=(?<n>[0-9]+)").n | tonumber] | add // 0;
+    {scripts: sum("^cmdstat_eval(sha)?$"; "calls"),
+     commands: sum("^cmdstat_"; "calls"),
+     in: plain("total_net_input_bytes"), out: plain("total_net_output_bytes"),
+     script_us: sum("^cmdstat_eval(sha)?$"; "usec"),
+     cpu_us: ((plain("used_cpu_user") + plain("used_cpu_sys")) * 1e6),
+     main_us: ((plain("used_cpu_user_main_thread") +
+       plain("used_cpu_sys_main_thread")) * 1e6)}'
 }
 
 verify() { "$bin/troupe" sim verify "$dir/run/sim.jsonl" --json "$@" || true; }
