@@ -69,9 +69,11 @@ void chat_actor::on(loaded_record& m) {
 }
 
 void chat_actor::load_bodies() {
+  // The next one in any case: what waits behind it could never end.
+  auto kept = room_for(shared_, loaded, 1);
   std::vector<seq_no> wanted;
   for (auto& x : queue_) {
-    if (wanted.size() == loaded)
+    if (wanted.size() == kept->entries())
       break;
     if (!x.fired && !x.what.body)
       wanted.push_back(x.what.seq);
@@ -81,8 +83,8 @@ void chat_actor::load_bodies() {
   state_->doing = "loading";
   shared_->store.entries(
       owned_->held.shard, std::move(wanted),
-      [me = caf::actor_cast<caf::actor>(this)](auto answer) {
-        caf::anon_send(me, chat_event{loaded_entries{std::move(answer)}});
+      [me = caf::actor_cast<caf::actor>(this), kept](auto answer) {
+        caf::anon_send(me, chat_event{loaded_entries{kept, std::move(answer)}});
       });
 }
 
@@ -117,6 +119,7 @@ void chat_actor::on(loaded_entries& m) {
     it->what = std::move(*found);
     ++it;
   }
+  shared_->note_held();
   next();
 }
 

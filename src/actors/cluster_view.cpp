@@ -44,6 +44,7 @@ constexpr shown_counter shown_counters[] = {
     {"hints_sent", [](const meters& m) { return m.hints_sent.value(); }},
     {"hints_taken", [](const meters& m) { return m.hints_taken.value(); }},
     {"hints_lost", [](const meters& m) { return m.hints_lost.value(); }},
+    {"hints_left", [](const meters& m) { return m.hints_left.value(); }},
     {"store_errors", [](const meters& m) { return m.store_errors.value(); }},
 };
 

@@ -79,6 +79,7 @@ struct outcome_of {
 struct journal_page {
   epoch term;
   bool healing;
+  room_ptr kept;  ///< for as many as were asked for
   result<std::vector<store::entry>> page;
 };
 struct outbox_page {
@@ -164,6 +165,7 @@ struct loaded_record {
   result<std::vector<store::chat_record>> answer;
 };
 struct loaded_entries {
+  room_ptr kept;
   result<std::vector<store::entry>> answer;
 };
 struct turn_ended {

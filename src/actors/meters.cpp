@@ -38,7 +38,8 @@ metrics::counter& hints(metrics::registry& r, const char* end) {
   return r.add_counter(
       "troupe_hints_total",
       "Journal entries told of between nodes: sent to their owner, taken from "
-      "another node, or lost on this one (the owner finds them later).",
+      "another node, lost on this one (the owner finds them later), or left in "
+      "the store by their owner, this one, which has no room for them.",
       {{"end", end}});
 }
 
@@ -119,6 +120,7 @@ meters::meters(metrics::registry& r)
       hints_sent{hints(r, "sent")},
       hints_taken{hints(r, "taken")},
       hints_lost{hints(r, "lost")},
+      hints_left{hints(r, "left")},
       polls{r.add_counter("troupe_polls_total", "getUpdates calls answered.")},
       poll_conflicts{r.add_counter("troupe_poll_conflicts_total",
                                    "getUpdates calls answered 409.")} {}

@@ -59,6 +59,7 @@ struct meters {
   metrics::counter& hints_sent;
   metrics::counter& hints_taken;
   metrics::counter& hints_lost;
+  metrics::counter& hints_left;
   metrics::counter& polls;
   metrics::counter& poll_conflicts;
 };

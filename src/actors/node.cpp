@@ -344,14 +344,15 @@ bool node::drain(milliseconds deadline) {
     caf::anon_send(s.poller, leave_atom::value);
   wait(s.members ? end : from + deadline / 2, [&] {
     return s.turning == 0 && s.accepting == 0 && s.hinted == 0 &&
-           s.pending == 0 && s.parked == 0 && s.turning == 0 &&
+           s.unread == 0 && s.pending == 0 && s.parked == 0 && s.turning == 0 &&
            (!s.members || s.leases_held == 0);
   });
   s.stopping = true;
   bool clean = wait(end, [&] { return impl_->quiet(); });
-  log::info("drained", {{"clean", clean},
-                        {"left_to_turn", std::int64_t{s.pending + s.parked}},
-                        {"left_to_send", std::int64_t{s.outbox}}});
+  log::info("drained",
+            {{"clean", clean},
+             {"left_to_turn", std::int64_t{s.pending + s.parked + s.unread}},
+             {"left_to_send", std::int64_t{s.outbox}}});
   return clean;
 }
 

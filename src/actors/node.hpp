@@ -95,8 +95,11 @@ struct node_options {
   cluster_options cluster;
   milliseconds chat_idle{60'000};   ///< then a chat actor is passivated
   milliseconds timer_look{30'000};  ///< at least this often: wall clocks jump
-  std::size_t max_pending =
-      20'000;  ///< accepted, waiting in memory; over it 503
+  /// Accepted, waiting in memory; over it 503. Of what others accept for us
+  /// never more than twice as many are in memory: the rest is in the store.
+  std::size_t max_pending = 20'000;
+  /// Waiting with their bodies in the store only, some 100 bytes each.
+  std::size_t max_parked = 1'000'000;
   /// Called once, when the store is ours and before anything is begun: from
   /// here on an end is a drain.
   std::function<void()> before_work = [] {};

@@ -87,6 +87,7 @@ json::object counters(const meters& m) {
       {"hints_sent", m.hints_sent.value()},
       {"hints_taken", m.hints_taken.value()},
       {"hints_lost", m.hints_lost.value()},
+      {"hints_left", m.hints_left.value()},
   };
 }
 
@@ -131,7 +132,8 @@ std::string render(services& s, collection& c) {
   root["actors"] = actors_of(s, c);
   root["depth"] = json::object{
       {"accepting", s.accepting.load()}, {"to_turn", s.pending.load()},
-      {"parked", s.parked.load()},       {"turning", s.turning.load()},
+      {"most_held", s.most_held.load()}, {"parked", s.parked.load()},
+      {"unread", s.unread.load()},       {"turning", s.turning.load()},
       {"outbox", s.outbox.load()},       {"in_flight", s.flying.load()},
       {"settling", s.settling.load()}};
   if (c.global)
@@ -213,7 +215,11 @@ void add_probes(metrics::registry& into, std::weak_ptr<services> of) {
   };
   probe("troupe_journal_depth",
         "Accepted updates, notices and outcomes that wait for their turn.",
-        [](services& s) { return s.pending + s.parked; });
+        [](services& s) { return s.pending + s.parked + s.unread; });
+  probe("troupe_journal_unread",
+        "Of the journal's depth, what is left in the store: this node's memory "
+        "has no room for it.",
+        [](services& s) { return s.unread.load(); });
   probe("troupe_outbox_depth", "Committed calls that are not settled.",
         [](services& s) { return s.outbox.load(); });
   probe("troupe_turns_in_progress", "Turns under way, commit included.",

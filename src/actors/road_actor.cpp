@@ -397,6 +397,11 @@ void road_actor::on_hints(road_hints& m) {
   }
   for (auto& [shard, entries] : by_shard) {
     const auto many = entries.size();
+    // Its mailbox is memory, too. A renewal tells the shard of them.
+    if (shared_->full(std::int64_t(many), false)) {
+      shared_->count.hints_left.add(many);
+      continue;
+    }
     shared_->count.hints_taken.add(many);
     shared_->hinted += std::int64_t(many);
     caf::anon_send(shared_->shards[shard.value], appended{std::move(entries)});

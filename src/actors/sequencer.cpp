@@ -1,9 +1,12 @@
 #include "actors/sequencer.hpp"
 
+#include <algorithm>
+
 namespace troupe::actors {
 
-void sequencer::start(seq_no last) {
+void sequencer::start(seq_no last, seq_no end) {
   started_ = true;
+  end_ = end.value;
   next_ = last.value + 1;
   kept_.erase(kept_.begin(), kept_.lower_bound(next_));
 }
@@ -41,6 +44,8 @@ std::vector<store::entry> sequencer::heal(std::vector<store::entry> page,
     next_ = e.seq.value + 1;
     out.push_back(std::move(e));
   }
+  if (!more)
+    next_ = std::max(next_, end_ + 1);
   kept_.erase(kept_.begin(), kept_.lower_bound(next_));
   release(out);
   return out;

@@ -15,7 +15,9 @@ namespace troupe::actors {
 class sequencer {
  public:
   /// Everything up to `last` was taken from the store.
-  void start(seq_no last);
+  /// @param end what the store does not have up to here was acknowledged
+  ///   before; nothing, if `last` was its end
+  void start(seq_no last, seq_no end = {});
 
   bool started() const noexcept { return started_; }
 
@@ -34,6 +36,19 @@ class sequencer {
   void ends_at(seq_no tail) {
     if (tail.value > tail_)
       tail_ = tail.value;
+  }
+
+  /// Drops the hints that are kept, and takes it that more were lost: there is
+  /// no room for them. Then there is a gap, until the store was read to its
+  /// end.
+  void leave() {
+    kept_.clear();
+    lost_ = true;
+  }
+
+  /// How many are in the store and were not given out, as far as it was told.
+  std::uint64_t unread() const noexcept {
+    return started_ && tail_ >= next_ ? tail_ - next_ + 1 : 0;
   }
 
   /// True if something is missing between what was given out and what is known
@@ -59,6 +74,7 @@ class sequencer {
   bool lost_ = false;
   std::uint64_t next_ = 1;
   std::uint64_t tail_ = 0;
+  std::uint64_t end_ = 0;
   std::map<std::uint64_t, store::entry> kept_;
 };
 

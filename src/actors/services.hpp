@@ -59,8 +59,6 @@ inline error lapsed() {
 
 // Updates inside `accept` at once: far more than Telegram's 100 connections.
 constexpr std::int64_t most_accepting = 4'096;
-// Parked entries cost some dozen bytes each; still, not without a bound.
-constexpr std::int64_t most_parked = 1'000'000;
 
 /// How it stands with the road to another node, for the stats page.
 struct road_report {
@@ -161,11 +159,15 @@ struct services {
   std::atomic<std::int64_t> hinted{0};     ///< appended, not seen in order
   std::atomic<std::int64_t> pending{0};    ///< to turn, with a body in memory
   std::atomic<std::int64_t> parked{0};     ///< to turn, body in the store only
-  std::atomic<std::int64_t> turning{0};    ///< turns under way, commit included
-  std::atomic<std::int64_t> outbox{0};     ///< calls committed, not settled
-  std::atomic<std::int64_t> flying{0};     ///< calls on their way to Telegram
-  std::atomic<std::int64_t> settling{0};   ///< outcomes not yet durable
-  std::atomic<std::int64_t> deciding{0};   ///< lanes that handle an event
+  std::atomic<std::int64_t> reading{0};    ///< room kept for what is being read
+  std::atomic<std::int64_t> unread{0};     ///< to turn, in the store only
+  std::atomic<std::int64_t> most_held{0};  ///< `held`, at its highest so far
+  std::atomic<std::int64_t> behind_told{0};  ///< mono ns
+  std::atomic<std::int64_t> turning{0};   ///< turns under way, commit included
+  std::atomic<std::int64_t> outbox{0};    ///< calls committed, not settled
+  std::atomic<std::int64_t> flying{0};    ///< calls on their way to Telegram
+  std::atomic<std::int64_t> settling{0};  ///< outcomes not yet durable
+  std::atomic<std::int64_t> deciding{0};  ///< lanes that handle an event
   std::atomic<std::int64_t> leases_held{0};  ///< claimed, not released
   std::atomic<std::int64_t> chats{0};        ///< chat actors alive
   std::atomic<std::int64_t> lanes{0};        ///< chat and group limiters alive
@@ -185,10 +187,29 @@ struct services {
     return shard_for(clustered() ? from : to);
   }
 
+  /// Entries that are in memory with their bodies, until they were turned.
+  std::int64_t held() const noexcept { return pending + hinted; }
+
   /// Too much is in memory, or on the way into the store (G11).
   bool overloaded() const noexcept {
-    return pending + hinted > std::int64_t(how.max_pending) ||
-           accepting > most_accepting || parked > most_parked;
+    return held() > std::int64_t(how.max_pending) ||
+           accepting > most_accepting || too_many_parked();
+  }
+  bool too_many_parked() const noexcept {
+    return parked > std::int64_t(how.max_parked);
+  }
+  /// There is no room for so many more of what was appended, by whatever node:
+  /// it is left in the store (docs/adr/0016).
+  /// @param bare some have no body, which their chats load at once
+  bool full(std::int64_t more, bool bare) const noexcept {
+    const auto all = held() + reading + more + (bare ? parked.load() : 0);
+    return all > 2 * std::int64_t(how.max_pending) || too_many_parked();
+  }
+  void note_held() noexcept {
+    const auto now = held();
+    for (auto most = most_held.load();
+         now > most && !most_held.compare_exchange_weak(most, now);) {
+    }
   }
   void store_failed() {
     store_failed_at = how.time->mono().time_since_epoch().count();
@@ -214,5 +235,31 @@ struct services {
   moment now() const { return {how.time->mono(), how.time->wall()}; }
   milliseconds since(wall_time t) const { return how.time->wall() - t; }
 };
+
+/// Room in memory for entries that are being read from the store; given back
+/// when it goes, and they are counted where they went.
+class room {
+ public:
+  room(std::shared_ptr<services> in, std::size_t entries)
+      : in_{std::move(in)}, entries_{entries} {
+    in_->reading += std::int64_t(entries_);
+  }
+  ~room() { in_->reading -= std::int64_t(entries_); }
+  room(const room&) = delete;
+  room& operator=(const room&) = delete;
+
+  std::size_t entries() const noexcept { return entries_; }
+
+ private:
+  const std::shared_ptr<services> in_;
+  const std::size_t entries_;
+};
+using room_ptr = std::shared_ptr<const room>;
+
+/// Room for at most so many entries, if there is some; two that ask at one
+/// moment may get a little too much. What is read goes before what is
+/// accepted: it may fill half as much again as new updates may.
+room_ptr room_for(const std::shared_ptr<services>& in, std::size_t most,
+                  std::size_t least = 0);
 
 }  // namespace troupe::actors

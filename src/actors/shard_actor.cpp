@@ -19,6 +19,7 @@ constexpr std::size_t read_page = 512;
 constexpr milliseconds gap_patience{20};
 constexpr milliseconds reading_pause{100};
 constexpr milliseconds passivate_every{1'000};
+constexpr std::chrono::nanoseconds behind_told_every{10s};
 
 }  // namespace
 
@@ -53,7 +54,7 @@ caf::behavior shard_actor::make_behavior() {
           ask_outbox();
         } else if (step_ == step::journal) {
           ask_journal(journal_read_, false);
-        } else if (heal_asked_) {
+        } else if (step_ == step::following && heal_asked_) {
           if (order_.gap())
             ask_journal(order_.last(), true);
           else
@@ -68,6 +69,7 @@ caf::behavior shard_actor::make_behavior() {
         if (!owned_ || owned_->held.term != m.term)
           return;
         order_.ends_at(m.tail);
+        count_kept();
         look_for_gap();
       },
       [this](tick_atom) {
@@ -88,7 +90,7 @@ void shard_actor::start(start_shard& m) {
   owned_ = std::move(m.owned);
   outbox_read_ = {};
   journal_read_ = {};
-  heal_asked_ = false;
+  heal_asked_ = behind_ = false;
   for (auto& s : m.spent)
     spent_[s.to].push_back(s);
   step_ = step::outbox;
@@ -118,8 +120,7 @@ void shard_actor::on_outbox(outbox_page& m) {
   if (!expected(m.term, step_ == step::outbox))
     return;
   if (!m.page) {
-    shared_->count.store_errors.add();
-    delayed_send(this, reading_pause, heal_atom::value);
+    on_unread();
     return;
   }
   auto size = m.page->size();
@@ -141,14 +142,54 @@ void shard_actor::on_outbox(outbox_page& m) {
 }
 
 void shard_actor::ask_journal(seq_no after, bool healing) {
-  if (std::exchange(reading_, true))
+  if (reading_)
     return;
+  auto kept =
+      shared_->too_many_parked() ? nullptr : room_for(shared_, read_page);
+  if (!kept) {
+    fall_behind();
+    return;
+  }
+  reading_ = true;
+  behind_ = false;
   shared_->store.backlog(
-      id_, after, read_page,
+      id_, after, kept->entries(),
       [me = caf::actor_cast<caf::actor>(this), term = owned_->held.term,
-       healing](auto answer) {
-        caf::anon_send(me, journal_page{term, healing, std::move(answer)});
+       healing, kept](auto answer) {
+        caf::anon_send(me,
+                       journal_page{term, healing, kept, std::move(answer)});
       });
+}
+
+/// The store did not give a page. Asked again; meanwhile what waited for it
+/// takes no room from other shards.
+void shard_actor::on_unread() {
+  shared_->count.store_errors.add();
+  order_.leave();
+  count_kept();
+  delayed_send(this, reading_pause, heal_atom::value);
+}
+
+/// There is no room to read on. Until there is, nothing is kept here: hints
+/// that wait for a page that waits for their room would wait for ever.
+void shard_actor::fall_behind() {
+  behind_ = true;
+  if (step_ == step::journal)
+    follow(true);
+  order_.leave();
+  count_kept();
+  heal_asked_ = true;
+  delayed_send(this, reading_pause, heal_atom::value);
+  const auto now = shared_->how.time->mono().time_since_epoch().count();
+  auto told = shared_->behind_told.load();
+  if ((told == 0 || now - told > behind_told_every.count()) &&
+      shared_->behind_told.compare_exchange_strong(told, now))
+    log::warn("node_behind", {{"shard", unsigned{id_.value}},
+                              {"in_memory", shared_->held()},
+                              {"parked", shared_->parked.load()},
+                              {"effect",
+                               "what comes stays in the store until "
+                               "there is room"}});
 }
 
 void shard_actor::on_journal(journal_page& m) {
@@ -156,44 +197,63 @@ void shard_actor::on_journal(journal_page& m) {
   if (!expected(m.term, fits))
     return;
   if (!m.page) {
-    shared_->count.store_errors.add();
-    delayed_send(this, reading_pause, heal_atom::value);
+    on_unread();
     return;
   }
-  auto size = m.page->size();
   if (m.healing) {
-    shared_->count.gaps_healed.add();
-    const auto hinted = order_.kept();
-    auto found = order_.heal(std::move(*m.page), size == read_page);
-    // The rest was hinted, and only waited for what was missing before it.
-    const auto known = std::min(hinted - order_.kept(), found.size());
-    shared_->count.entries_healed.add(found.size() - known);
-    dispatch(std::move(found));
-    count_kept();
-    heal_asked_ = false;
-    look_for_gap();
+    on_healed(m);
     return;
   }
-  if (size > 0)
+  const bool more = m.page->size() == m.kept->entries();
+  if (!m.page->empty())
     journal_read_ = m.page->back().seq;
   dispatch(std::move(*m.page));
-  if (size == read_page) {
-    // A long backlog is taken in as fast as it is turned, not faster.
-    if (shared_->pending > std::int64_t(shared_->how.max_pending))
-      delayed_send(this, reading_pause, heal_atom::value);
-    else
-      ask_journal(journal_read_, false);
-    return;
-  }
+  m.kept = nullptr;
+  shared_->note_held();
+  // A long backlog is taken in as fast as it is turned, not faster.
+  if (more)
+    ask_journal(journal_read_, false);
+  else
+    follow(false);
+}
+
+/// @param more the journal was not read to its end
+void shard_actor::follow(bool more) {
   step_ = step::following;
-  order_.start(std::max(journal_read_, owned_->held.tail));
+  const auto end = owned_->held.tail;
+  if (more) {
+    order_.start(journal_read_, end);
+    order_.ends_at(end);
+  } else {
+    order_.start(std::max(journal_read_, end));
+  }
   dispatch(order_.offer({}));
   count_kept();
   shared_->follows[id_.value] = true;
   log::debug("shard_followed", {{"shard", unsigned{id_.value}},
                                 {"epoch", unsigned{owned_->held.term.value}}});
   caf::anon_send(shared_->timers, go_atom::value);
-  look_for_gap();
+  if (!more)
+    look_for_gap();
+}
+
+void shard_actor::on_healed(journal_page& m) {
+  shared_->count.gaps_healed.add();
+  const bool more = m.page->size() == m.kept->entries();
+  const auto hinted = order_.kept();
+  auto found = order_.heal(std::move(*m.page), more);
+  // The rest was hinted, and only waited for what was missing before it.
+  const auto known = std::min(hinted - order_.kept(), found.size());
+  shared_->count.entries_healed.add(found.size() - known);
+  dispatch(std::move(found));
+  m.kept = nullptr;
+  count_kept();
+  shared_->note_held();
+  heal_asked_ = more && order_.gap();
+  if (heal_asked_)
+    ask_journal(order_.last(), true);  // not late: there
+  else
+    look_for_gap();
 }
 
 // -- following ----------------------------------------------------------------
@@ -204,10 +264,19 @@ void shard_actor::on_appended(appended& m) {
   if (owned_ && step_ != step::ending)
     take_in(std::move(m.entries));
   shared_->hinted -= came;
+  shared_->note_held();
 }
 
+/// Takes what `services::hinted` has counted, or leaves it in the store.
 void shard_actor::take_in(std::vector<store::entry> appended) {
-  dispatch(order_.offer(std::move(appended)));
+  const bool bare = std::any_of(appended.begin(), appended.end(),
+                                [](auto& e) { return !e.body; });
+  if (behind_ || shared_->full(0, bare)) {
+    shared_->count.hints_left.add(appended.size());
+    order_.leave();
+  } else {
+    dispatch(order_.offer(std::move(appended)));
+  }
   count_kept();
   look_for_gap();
 }
@@ -217,6 +286,9 @@ void shard_actor::count_kept() {
   const auto now = std::int64_t(order_.kept());
   shared_->hinted += now - kept_;
   kept_ = now;
+  const auto unread = std::int64_t(order_.unread());
+  shared_->unread += unread - unread_;
+  unread_ = unread;
 }
 
 void shard_actor::look_for_gap() {

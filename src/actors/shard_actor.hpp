@@ -51,6 +51,10 @@ class shard_actor : public actor_base {
   bool expected(epoch term, bool fits);
   void on_outbox(outbox_page& m);
   void ask_journal(seq_no after, bool healing);
+  void on_unread();
+  void fall_behind();
+  void follow(bool more);
+  void on_healed(journal_page& m);
   void on_journal(journal_page& m);
   void on_appended(appended& m);
   void dispatch(std::vector<store::entry> entries);
@@ -86,7 +90,9 @@ class shard_actor : public actor_base {
   seq_no journal_read_;
   bool reading_ = false;  ///< a page is under way from the store
   bool heal_asked_ = false;
-  std::int64_t kept_ = 0;  ///< of `order_`, in `services::hinted`
+  bool behind_ = false;      ///< waits for room to read its journal on
+  std::int64_t kept_ = 0;    ///< of `order_`, in `services::hinted`
+  std::int64_t unread_ = 0;  ///< of `order_`, in `services::unread`
   slots chats_;
   recency<named_slot> used_;  ///< of `chats_`
   slots lanes_;

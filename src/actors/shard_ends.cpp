@@ -74,8 +74,11 @@ void shard_actor::on_settled(settled& m) {
     if (auto& e = (*m.answer)[i])
       answers.push_back(std::move(*e));
   }
-  if (!answers.empty() && step_ != step::ending)
-    take_in(std::move(answers));
+  if (!answers.empty()) {
+    shared_->hinted += std::int64_t(answers.size());
+    appended found{std::move(answers)};
+    on_appended(found);
+  }
   flush_outcomes();
 }
 
@@ -171,7 +174,7 @@ void shard_actor::let_go() {
   drop_outcomes();
   settle_failures_ = 0;
   order_ = {};
-  heal_asked_ = reading_ = false;
+  heal_asked_ = reading_ = behind_ = false;
   count_kept();
   caf::anon_send(shared_->timers, timers_dropped{id_});
   owned_ = nullptr;

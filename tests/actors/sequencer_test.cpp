@@ -156,3 +156,51 @@ TEST_CASE("G1: a lost hint is missed even if none comes after it") {
     CHECK_FALSE(s.gap());
   }
 }
+
+TEST_CASE("G11: what there is no room for is left, and read later") {
+  sequencer s;
+  s.start({0});
+  CHECK(s.offer(entries({2, 3})).empty());
+  s.leave();
+  CHECK(s.kept() == 0);
+  CHECK(s.gap());
+  CHECK(seqs(s.heal(entries({1}), true)) == list{1});
+  CHECK(s.gap());
+  CHECK(seqs(s.heal(entries({2, 3, 4}), false)) == list{2, 3, 4});
+  CHECK_FALSE(s.gap());
+  CHECK(seqs(s.offer(entries({4, 5}))) == list{5});
+}
+
+TEST_CASE("how much is unread is known from the journal's end") {
+  sequencer s;
+  s.ends_at({10});
+  CHECK(s.unread() == 0);  // not known before the start
+  s.start({4});
+  CHECK(s.unread() == 6);
+  CHECK(seqs(s.heal(entries({5, 6}), true)) == list{5, 6});
+  CHECK(s.unread() == 4);
+  CHECK(seqs(s.offer(entries({7}))) == list{7});
+  CHECK(s.unread() == 3);
+  CHECK(seqs(s.heal(entries({8, 9, 10}), false)) == list{8, 9, 10});
+  CHECK(s.unread() == 0);
+}
+
+TEST_CASE("what was acknowledged before the lease is not waited for") {
+  sequencer s;
+  s.start({2}, {9});  // 8 and 9 are done
+  s.leave();
+  CHECK(s.offer(entries({10, 11})).empty());
+  CHECK(seqs(s.heal(entries({3, 4}), true)) == list{3, 4});
+  CHECK(s.gap());
+  SECTION("with hints behind it") {
+    CHECK(seqs(s.heal(entries({7}), false)) == list{7, 10, 11});
+    CHECK_FALSE(s.gap());
+  }
+  SECTION("at the next renewal") {
+    s.leave();
+    CHECK(seqs(s.heal(entries({7}), false)) == list{7});
+    s.ends_at({9});
+    CHECK_FALSE(s.gap());
+    CHECK(seqs(s.offer(entries({10}))) == list{10});
+  }
+}
