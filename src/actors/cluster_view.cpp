@@ -135,15 +135,11 @@ json::object node_page(const node_word& w, const store::node_info& n,
   unsigned shards = 0;
   for (auto& r : w.holds)
     shards += r.last - r.first + 1u;
-  json::object out{{"name", n.name},
-                   {"node", w.node},
-                   {"state", w.state},
-                   {"version", w.version},
-                   {"address", n.address},
-                   {"stats", w.stats},
-                   {"shards", shards},
-                   {"slices", w.slices},
-                   {"word_age_ms", age.count()}};
+  json::object out{{"name", n.name},       {"node", w.node},
+                   {"state", w.state},     {"version", w.version},
+                   {"address", n.address}, {"stats", w.stats},
+                   {"shards", shards},     {"slices", w.slices},
+                   {"behind", w.behind},   {"word_age_ms", age.count()}};
   out["uptime_s"] = nullptr;
   if (w.started_ms > 0)
     out["uptime_s"] =
@@ -238,6 +234,7 @@ node_word read_word(const std::string& details, std::uint16_t shards) {
   }
   out.holds_cut = told_yes(*in, "holds_cut");
   out.encrypted = told_yes(*in, "encrypted");
+  out.behind = told_yes(*in, "behind");
   auto counters = in->if_contains("counters");
   if (counters && counters->is_object())
     for (auto& [name, value] : counters->get_object())
@@ -297,6 +294,8 @@ store::node_info introduction(services& s) {
   write_facts(facts_of(s), o);
   if (cut)
     o["holds_cut"] = true;
+  if (s.behind())
+    o["behind"] = true;
   std::lock_guard guard{s.nodes_lock};
   if (!s.drains.empty()) {
     json::array names;

@@ -40,6 +40,7 @@ struct node_word {
   std::vector<held_run> holds;
   bool holds_cut = false;  ///< there were more than its details had room for
   bool encrypted = false;  ///< its road wants certificates
+  bool behind = false;     ///< more is accepted for it than it turns
   json::object counters;   ///< numbers only
   std::vector<std::string> drain;  ///< instances that are asked to drain
 };

@@ -67,6 +67,7 @@ void member_actor::on_alive(nodes_alive& m) {
   keep(std::move(*m.answer));
   if (shared_->global)
     tell_wants(words);
+  push_back(words);
   look_for_drains(words);
   if (!changed)
     return;
@@ -117,6 +118,31 @@ void member_actor::tell_wants(const std::vector<node_word>& words) {
       out.frozen_until = std::max(out.frozen_until, from_ms(w.frozen_until_ms));
   }
   caf::anon_send(shared_->global, std::move(out));
+}
+
+/// What is accepted for an owner that is behind fills the store, which is
+/// nobody's to fill without end: Telegram keeps it.
+void member_actor::push_back(const std::vector<node_word>& words) {
+  std::vector<bool> refused(shared_->shards.size());
+  std::string behind;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (!words[i].behind)
+      continue;
+    behind += (behind.empty() ? "" : " ") + known_[i];
+    for (auto& run : words[i].holds)
+      for (unsigned shard = run.first; shard <= run.last; ++shard)
+        refused[shard] = true;
+  }
+  for (std::size_t i = 0; i < refused.size(); ++i)
+    shared_->pushed_back[i] = refused[i];
+  shared_->any_pushed_back = !behind.empty();
+  if (behind == behind_)
+    return;
+  behind_ = std::move(behind);
+  log::warn("nodes_behind",
+            {{"nodes", behind_},
+             {"effect", behind_.empty() ? "their updates are accepted again"
+                                        : "their updates are refused (503)"}});
 }
 
 /// Forgets whom nobody needs to be told of any more, and does what we are told.

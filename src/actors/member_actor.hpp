@@ -25,12 +25,14 @@ class member_actor : public actor_base {
   void place_shards(const std::vector<std::string>& names);
   void keep(std::vector<store::node_info> nodes);
   void tell_wants(const std::vector<node_word>& words);
+  void push_back(const std::vector<node_word>& words);
   void look_for_drains(const std::vector<node_word>& words);
   void leave();
   void give_all_up();
 
   const std::shared_ptr<services> shared_;
   std::vector<std::string> known_;  ///< who was alive last time
+  std::string behind_;              ///< who can't keep up
   bool asking_ = false;
   bool left_ = false;
   bool told_to_drain_ = false;

@@ -296,6 +296,12 @@ void node::webhook(http::request&& what, http::responder answer) {
     answer(http::response{});  // confirm and drop: nothing in it to turn
     return;
   }
+  // Of this chat's queue; Telegram goes on with those of others.
+  if (s.pushed_back[s.shard_id_of(where->key).value]) {
+    s.count.refused_overload.add();
+    answer(come_back(overload_pause_s, "the owner of its shard is overloaded"));
+    return;
+  }
   s.accepting += 1;
   auto now = s.now();
   caf::anon_send(

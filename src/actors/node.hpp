@@ -100,6 +100,9 @@ struct node_options {
   std::size_t max_pending = 20'000;
   /// Waiting with their bodies in the store only, some 100 bytes each.
   std::size_t max_parked = 1'000'000;
+  /// Ours, accepted by others, which we have no room for; over it they answer
+  /// 503, too.
+  std::size_t max_unread = 20'000;
   /// Called once, when the store is ours and before anything is begun: from
   /// here on an end is a drain.
   std::function<void()> before_work = [] {};

@@ -94,7 +94,8 @@ void poller_actor::poll() {
     accept(std::move(held_), held_offset_);
     return;
   }
-  if (shared_->overloaded()) {
+  // It has one queue for all: no chat's can be left there alone.
+  if (shared_->overloaded() || shared_->any_pushed_back) {
     pause(200ms);  // leave them with Telegram
     return;
   }

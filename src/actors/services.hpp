@@ -82,7 +82,8 @@ struct services {
         count{r},
         follows{std::make_unique<std::atomic<bool>[]>(s.shards())},
         terms{std::make_unique<std::atomic<std::uint32_t>[]>(s.shards())},
-        away{std::make_unique<std::atomic<bool>[]>(s.shards())} {}
+        away{std::make_unique<std::atomic<bool>[]>(s.shards())},
+        pushed_back{std::make_unique<std::atomic<bool>[]>(s.shards())} {}
 
   const node_options how;
   const std::shared_ptr<const detail::bot_base> bot;
@@ -100,6 +101,9 @@ struct services {
   std::unique_ptr<std::atomic<std::uint32_t>[]> terms;
   /// By shard: it should be another node's.
   std::unique_ptr<std::atomic<bool>[]> away;
+  /// By shard: its owner says that it can't keep up.
+  std::unique_ptr<std::atomic<bool>[]> pushed_back;
+  std::atomic<bool> any_pushed_back{false};
   caf::actor webhook;
   caf::actor global;  ///< invalid if there is no global limit
   caf::actor timers;
@@ -204,6 +208,12 @@ struct services {
   bool full(std::int64_t more, bool bare) const noexcept {
     const auto all = held() + reading + more + (bare ? parked.load() : 0);
     return all > 2 * std::int64_t(how.max_pending) || too_many_parked();
+  }
+  /// Others accept more for us than we turn. Not said if it is a few chats'
+  /// doing: those hold little memory, and the others' updates go on (G10).
+  bool behind() const noexcept {
+    return unread > std::int64_t(how.max_unread) &&
+           held() > std::int64_t(how.max_pending) / 2;
   }
   void note_held() noexcept {
     const auto now = held();

@@ -141,6 +141,7 @@ actors::node_options node_options_of(const settings& from,
   out.sending.timeout = milliseconds{from.send_timeout_ms};
   out.chat_idle = std::chrono::seconds{from.chat_idle_seconds};
   out.max_pending = narrow<std::size_t>(from.overload_max_pending);
+  out.max_unread = out.max_pending;
   out.workers = narrow<unsigned>(from.node_workers);
   auto& road = out.cluster.road;
   road.host.clear();

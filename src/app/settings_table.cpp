@@ -193,7 +193,8 @@ const key_spec table[] = {
     {"overload.max_pending", &s::overload_max_pending, shape::integer, "20000",
      "Accepted updates that wait in memory; over it Telegram is told to come "
      "back (503). Whatever other nodes accept for it, a node keeps at most "
-     "twice as many; the rest waits in the store.",
+     "twice as many; the rest waits in the store, and from as many on there "
+     "every node refuses more of it.",
      false, false, 100, 10'000'000},
     // -- drain
     {"drain.seconds", &s::drain_seconds, shape::integer, "10",

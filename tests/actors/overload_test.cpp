@@ -57,6 +57,7 @@ class gate {
 
 actors::node_options slow(actors::node_options how) {
   how.max_pending = bound;
+  how.max_unread = 1'000'000;
   how.turns.max_threads = 400;
   return how;
 }
@@ -333,4 +334,82 @@ TEST_CASE("G1, G11: a start takes in a long backlog as there is room for it") {
   CHECK(updates.complete(telegram));
   CHECK(depth(b, "most_held") <= most_in_memory);
   CHECK(b.total("turns_done") == 3'000);
+}
+
+TEST_CASE("G11: what the owner can't keep up with is refused by every node") {
+  telegram_double telegram;
+  gate doors;
+  auto how = slow(patient("b"));
+  how.max_unread = 200;
+  rig a{patient("a"), std::make_shared<counter_bot>(), way_to("refuse"),
+        telegram.url()};
+  rig b{how, std::make_shared<counter_bot>(doors.hook()), way_to("refuse"),
+        telegram.url()};
+  REQUIRE(settled({&a, &b}));
+  REQUIRE(road_is_open(a));
+  const auto chats = chats_in(owned_by(b), 400);
+  std::map<std::int64_t, std::vector<std::string>> accepted;
+  std::int64_t id = 1;
+  unsigned status = 200;
+  while (status == 200 && id <= 5'000) {
+    const auto chat = chats[std::size_t(id) % chats.size()];
+    auto text = "u" + std::to_string(id);
+    status = a.post_and_wait(text_update(id++, chat, text));
+    if (status == 200)
+      accepted[chat].push_back(text);
+  }
+  REQUIRE(status == 503);
+  CHECK(a.last().headers.find("Retry-After") == "1");
+  CHECK(a.total("refused_overload") == 1);
+  CHECK(id > 300);
+  // Those of others are taken.
+  const auto other = chats_in(owned_by(a), 1)[0];
+  CHECK(a.post_and_wait(text_update(10'000, other, "x")) == 200);
+  CHECK(eventually([&] { return telegram.texts(other).size() == 1; }));
+  const auto page = a.stats();
+  int behind = 0;
+  for (auto& n : page.at("cluster").at("nodes").as_array())
+    behind += n.at("behind") == true && n.at("node") == "b";
+  CHECK(behind == 1);
+  doors.open("u");
+  const auto late = std::to_string(id);
+  CHECK(eventually([&] {
+    return a.post_and_wait(text_update(id, chats[0], "u" + late)) == 200;
+  }));
+  accepted[chats[0]].push_back("u" + late);
+  for (auto& [chat, texts] : accepted) {
+    CHECK(eventually(
+        [&] { return telegram.texts(chat).size() == texts.size(); }));
+    CHECK(telegram.texts(chat) == counted(texts));
+  }
+}
+
+TEST_CASE("G10, G11: one chat's flood has no other chat's updates refused") {
+  telegram_double telegram;
+  gate doors;
+  auto how = slow(patient("b"));
+  how.max_unread = 200;
+  how.max_parked = 300;
+  auto way = way_to("flooded");
+  auto& store = *way;
+  rig a{patient("a"), std::make_shared<counter_bot>(), std::move(way),
+        telegram.url()};
+  rig b{how, std::make_shared<counter_bot>(doors.hook()), way_to("flooded"),
+        telegram.url()};
+  REQUIRE(settled({&a, &b}));
+  REQUIRE(road_is_open(a));
+  const auto chats = chats_in(owned_by(b), 2);
+  flood updates{{chats[0]}};
+  while (updates.size() < 2'000)
+    updates.round(store);
+  REQUIRE(eventually([&] { return depth(b, "unread") > 1'000; }));
+  // With each heartbeat it could say so.
+  const auto beats = store.operations() + 50;
+  REQUIRE(eventually([&] { return store.operations() > beats; }));
+  for (int i = 1; i <= 20; ++i)
+    CHECK(a.post_and_wait(text_update(10'000 + i, chats[1], "x")) == 200);
+  doors.open("u");
+  doors.open("x");
+  CHECK(updates.complete(telegram));
+  CHECK(eventually([&] { return telegram.texts(chats[1]).size() == 20; }));
 }
