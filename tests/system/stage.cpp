@@ -219,10 +219,11 @@ void stage::stop_sim() {
   CHECK(code == 0);
 }
 
-json::object stage::verdict(const std::vector<std::string>& flags) {
+json::object stage::verdict(const std::vector<std::string>& flags,
+                            const std::string& log) {
   launch what;
   what.program = built("troupe");
-  what.args = {"sim", "verify", log_file(), "--json"};
+  what.args = {"sim", "verify", log.empty() ? log_file() : log, "--json"};
   what.args.insert(what.args.end(), flags.begin(), flags.end());
   what.folder = folder_.path();
   what.output = "verify";
@@ -232,9 +233,9 @@ json::object stage::verdict(const std::vector<std::string>& flags) {
   return object(how.out);
 }
 
-std::vector<logged_call> stage::calls() const {
+std::vector<logged_call> stage::calls(const std::string& log) const {
   std::vector<logged_call> out;
-  each_line(log_file(), [&](const std::string& line) {
+  each_line(log.empty() ? log_file() : log, [&](const std::string& line) {
     const json::object one = object(line);
     if (text_of(one, "e") != "call")
       return;

@@ -71,8 +71,10 @@ class stage {
   void stop_sim();
 
   /// What `troupe sim verify` says, after `stop_sim` or once a run is over.
-  json::object verdict(const std::vector<std::string>& flags = {});
-  std::vector<logged_call> calls() const;
+  /// @param log another one than this simulator's
+  json::object verdict(const std::vector<std::string>& flags = {},
+                       const std::string& log = {});
+  std::vector<logged_call> calls(const std::string& log = {}) const;
   /// Monotonic µs of the simulator's clock, from wall-clock ms.
   std::int64_t sim_time(std::int64_t wall_ms) const;
   std::string log_file() const { return folder_ / "sim.jsonl"; }
