@@ -27,6 +27,11 @@ void budget::want(claim who, unsigned cost, bool bulk) {
   (bulk ? bulk_ : interactive_).push_back({who, cost});
 }
 
+void budget::withdraw(const std::unordered_set<claim>& gone) {
+  for (auto* queue : {&interactive_, &bulk_})
+    std::erase_if(*queue, [&](auto& w) { return gone.contains(w.who); });
+}
+
 std::deque<budget::wish>* budget::choose(mono_time now) {
   bool bulk_ready =
       !bulk_.empty() && bulk_window_.earliest(now, bulk_.front().cost) <= now;

@@ -4,6 +4,7 @@
 #include <deque>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "actors/window.hpp"
@@ -33,6 +34,9 @@ class budget {
 
   /// Queues a claim of `cost` messages.
   void want(claim who, unsigned cost, bool bulk);
+
+  /// They want nothing any more.
+  void withdraw(const std::unordered_set<claim>& gone);
 
   /// Grants all that may leave at `now`, in order.
   std::vector<grant> ready(mono_time now);

@@ -60,7 +60,8 @@ caf::behavior budget_actor::make_behavior() {
       [this](permit_wanted& m) {
         largest_ = std::max(largest_, m.cost);
         auto claim = next_claim_++;
-        waiting_.emplace(claim, waiter{std::move(m.lane), m.cost});
+        waiting_.emplace(claim,
+                         waiter{std::move(m.lane), m.cost, std::move(m.owned)});
         machine_.want(claim, m.cost, m.bulk);
         serve();
       },
@@ -124,6 +125,7 @@ void budget_actor::share(const peer_wants& m) {
 void budget_actor::tick_slices() {
   if (shared_->stopping)
     return;
+  forget_ended();
   auto now = shared_->how.time->mono();
   machine_.resize(slices_->limit(now));
   shared_->slices_held = slices_->held(now);
@@ -174,6 +176,20 @@ std::string budget_actor::slice_name(unsigned slice) const {
 }
 
 // -- permits ------------------------------------------------------------------
+
+/// The lanes of a shard that is given up or lost are gone. A permit for one
+/// would be nobody's, and count until a margin and a second are over; and what
+/// it waits for would be taken from the nodes that do send.
+void budget_actor::forget_ended() {
+  std::unordered_set<budget::claim> gone;
+  for (auto& [claim, w] : waiting_)
+    if (w.owned->ending)
+      gone.insert(claim);
+  if (gone.empty())
+    return;
+  machine_.withdraw(gone);
+  std::erase_if(waiting_, [&](auto& w) { return gone.contains(w.first); });
+}
 
 void budget_actor::serve() {
   auto now = shared_->how.time->mono();

@@ -25,6 +25,7 @@ class budget_actor : public actor_base {
 
  private:
   void serve();
+  void forget_ended();
   void share(const peer_wants& m);
   void tick_slices();
   void on_slice(const slice_answer& m);
@@ -35,6 +36,7 @@ class budget_actor : public actor_base {
   struct waiter {
     caf::actor lane;
     unsigned cost;
+    std::shared_ptr<const ownership> owned;
   };
   std::unordered_map<budget::claim, waiter> waiting_;
   budget::claim next_claim_ = 1;

@@ -175,7 +175,7 @@ void lane_actor::look_ahead() {
 void lane_actor::operator()(lane::ask& a) {
   caf::anon_send(
       shared_->global,
-      permit_wanted{caf::actor_cast<caf::actor>(this), a.cost, a.bulk});
+      permit_wanted{caf::actor_cast<caf::actor>(this), a.cost, a.bulk, owned_});
 }
 
 void lane_actor::operator()(lane::give_back& a) {

@@ -247,6 +247,7 @@ struct permit_wanted {
   caf::actor lane;
   unsigned cost;
   bool bulk;
+  std::shared_ptr<const ownership> owned;  ///< wanted no more once it ends
 };
 struct permit_back {
   window::ticket ticket;

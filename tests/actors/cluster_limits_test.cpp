@@ -63,6 +63,40 @@ TEST_CASE("G7: the nodes of a cluster keep the bot's budget together") {
   CHECK(densest(telegram) <= per_second);
 }
 
+TEST_CASE("who gave a shard up asks for no part of the budget for it") {
+  constexpr std::int64_t chats = 60;
+  telegram_double telegram;
+  // Whatever was sent counts for a minute: what waits, waits.
+  auto held_up = patient("a");
+  held_up.limits.global_per_second = per_second;
+  held_up.limits.margin = 60s;
+  rig a{held_up, std::make_shared<counter_bot>(), way_to("given up"),
+        telegram.url()};
+  REQUIRE(settled({&a}));
+  for (std::int64_t chat = 1; chat <= chats; ++chat)
+    a.post(text_update(chat, chat, "x"));
+  REQUIRE(a.settle());
+  const auto waiting = [](rig& node) {
+    return node.stats().at("global_limit").at("waiting").to_number<int>();
+  };
+  REQUIRE(eventually([&] { return waiting(a) > chats / 2; }));
+  held_up.name = "b";
+  rig b{held_up, std::make_shared<counter_bot>(), way_to("given up"),
+        telegram.url()};
+  REQUIRE(settled({&a, &b}));
+  const auto still_its_own = [&] {
+    int n = 0;
+    const auto shards = owned_by(a);
+    for (std::int64_t chat = 1; chat <= chats; ++chat)
+      n += shards.contains(shard_of(chat_key::chat(chat), cluster_shards).value)
+               ? 1
+               : 0;
+    return n;
+  };
+  REQUIRE(still_its_own() < chats / 2 + chats / 3);
+  CHECK(eventually([&] { return waiting(a) <= still_its_own(); }));
+}
+
 TEST_CASE("who has the traffic has most of the budget") {
   telegram_double telegram;
   rig a{limited("a"), std::make_shared<counter_bot>(), way_to("demand"),
