@@ -348,7 +348,8 @@ void batcher::send_run(group run) {
   std::vector<std::string> keys;
   std::vector<arg> args;
   keys.reserve(run.size());
-  args.emplace_back(std::to_string(to_ms(time_.wall())));
+  args.emplace_back(std::to_string(to_ms(time_.wall())) +
+                    (client_.waits() ? " wait" : ""));
   bool writes = false;
   for (auto& p : run) {
     keys.push_back(key_of(p.what));

@@ -88,6 +88,7 @@ struct client::impl : std::enable_shared_from_this<impl> {
       : where{std::move(to)},
         name{describe(where)},
         default_timeout{options.command_timeout},
+        waits{options.wait_replicas > 0},
         on{loop.self().next()} {}
 
   mono_time deadline(how terms) const {
@@ -105,6 +106,7 @@ struct client::impl : std::enable_shared_from_this<impl> {
   const target where;
   const std::string name;
   const milliseconds default_timeout;
+  const bool waits;
   figure_cells count;
   std::optional<net::asio::ssl::context> tls;
   const std::shared_ptr<net::lane> on;
@@ -274,6 +276,10 @@ void client::run_on_all(std::vector<std::string> words, how terms,
 
 std::size_t client::parts() const noexcept {
   return impl_->count.nodes.load(std::memory_order_relaxed);
+}
+
+bool client::waits() const noexcept {
+  return impl_->waits;
 }
 
 figures client::now() const noexcept {

@@ -99,6 +99,8 @@ class client {
 
   /// The primaries right now. More than one in a cluster only.
   std::size_t parts() const noexcept;
+  /// Its commands wait for replicas (`client_options::wait_replicas`).
+  bool waits() const noexcept;
   figures now() const noexcept;
   /// The target without its secrets, for people.
   const std::string& where() const noexcept;

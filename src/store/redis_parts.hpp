@@ -26,6 +26,7 @@
 /// | `a:<bucket>` | hash | the audience, in 256 small hashes |
 /// | `g` | sorted set | what groups spent in the last minute |
 /// | `p`, `q` | hash | parcels to other shards; what came from others |
+/// | `w` | hash | with `wait_replicas`: what a run writes that only reads |
 /// Of the whole store, after `troupe:{<bot>}:`
 /// | `m` | hash | its format and shards; the last token |
 /// | `n`, `l` | hash | nodes that are alive; named leases |

@@ -11,13 +11,13 @@
 -- KEYS[i]: of part i, `troupe:{<bot>:<shard>}:m`, or `troupe:{<bot>}:m` for
 --   what belongs to the whole store. All other keys are made of its prefix, so
 --   they share its slot (redis_parts.hpp names them).
--- ARGV: the caller's wall clock in ms, then for each part the operation, the
---   number of its arguments, and those. Times are ms; ids are text, since a
+-- ARGV: the caller's wall clock in ms, and " wait" if it waits for replicas
+--   then; for each part the operation, the number of its arguments, and those. Times are ms; ids are text, since a
 --   Lua number holds 53 bits.
 -- Reply: for each part {'ok', ...} or {'no', why, ...}.
 
 local call = redis.call
-local now = tonumber(ARGV[1])
+local now = tonumber(string.match(ARGV[1], '^%d+'))
 local at = 1
 local p -- the prefix of the part's keys
 
