@@ -16,6 +16,9 @@ bool road_queue::offer(road_hint what) {
 std::optional<road_hints> road_queue::next() {
   if (waiting_.empty() || under_way_.size() >= most_batches)
     return {};
+  const bool full = waiting_.size() >= batch_hints || bytes_ >= batch_bytes;
+  if (!full && !under_way_.empty())
+    return {};
   road_hints out;
   out.number = ++last_;
   std::size_t bytes = 0;

@@ -44,6 +44,30 @@ TEST_CASE("hints leave in the order they came, in batches that are confirmed") {
   CHECK(q.under_way() == 0);
 }
 
+TEST_CASE("while a batch is under way, only full ones follow it") {
+  road_queue q;
+  std::uint64_t came = 0;
+  REQUIRE(q.offer(hint_of(++came, 1)));
+  const auto first = q.next();
+  REQUIRE(first.has_value());
+  for (std::size_t i = 1; i < road_queue::batch_hints; ++i)
+    REQUIRE(q.offer(hint_of(++came, 1)));
+  CHECK_FALSE(q.next().has_value());
+  REQUIRE(q.offer(hint_of(++came, 1)));
+  const auto full = q.next();
+  REQUIRE(full.has_value());
+  CHECK(full->what.size() == road_queue::batch_hints);
+  REQUIRE(q.offer(hint_of(++came, 1)));
+  q.taken(full->number);
+  CHECK_FALSE(q.next().has_value());
+  q.taken(first->number);
+  CHECK(q.next().has_value());
+  // By weight, too.
+  for (std::size_t bytes = 0; bytes < road_queue::batch_bytes; bytes += 10'000)
+    REQUIRE(q.offer(hint_of(++came, 10'000)));
+  CHECK(q.next().has_value());
+}
+
 TEST_CASE("G11: for a node that confirms nothing, what is kept has a bound") {
   road_queue q;
   std::size_t sent = 0, dropped = 0;
