@@ -24,6 +24,31 @@ lease commit_calls(sync_store& s, std::vector<call> calls) {
 
 }  // namespace
 
+TEST_CASE("a call for another chat to make stands in that chat's journal",
+          "[contract]") {
+  TROUPE_EACH_STORE();
+  const auto held = s.claim_one(shard_of_key(key));
+  const auto other = chat_key::chat(-77);
+  auto t = turn_of(key, 0, accept_one(s, 1, key));
+  const std::string body = R"({"method":"sendDice","body":{},"label":""})";
+  t.notices = {{other, body, entry_kind::call}, {key, body, entry_kind::call}};
+  const auto receipts = s.commit(held, {t}).value();
+  REQUIRE(receipts.size() == 1);
+  const auto& r = receipts[0];
+  REQUIRE(r.appended.size() == 2);
+  for (const auto& e : r.appended) {
+    CHECK(e.type == entry_kind::call);
+    const auto there = s.entries(shard_of_key(e.key), {e.seq}).value();
+    REQUIRE(there.size() == 1);
+    CHECK(there[0].type == entry_kind::call);
+    CHECK(there[0].key == e.key);
+    CHECK(*there[0].body == body);
+  }
+  t = turn_of(key, 1, accept_one(s, 2, key));
+  t.notices = {{other, body, entry_kind::update}};
+  CHECK(s.commit(held, {t}).error().code == errc::bad_input);
+}
+
 TEST_CASE("a settled call is gone; settled again, it is skipped (G5)",
           "[contract]") {
   TROUPE_EACH_STORE();
