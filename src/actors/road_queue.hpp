@@ -14,8 +14,8 @@ namespace troupe::actors {
 /// waits, up to a bound, and is dropped over it: its owner finds it in the
 /// store.
 ///
-/// A batch that is not full leaves only when none is under way: under load, when
-/// confirmations take longer, fewer and larger ones go.
+/// A batch that is not full leaves only when none is under way: under load,
+/// when confirmations take longer, fewer and larger ones go.
 ///
 /// Pure. **Threads**: one.
 class road_queue {

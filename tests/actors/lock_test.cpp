@@ -17,8 +17,8 @@ struct shelf {
 };
 BOOST_DESCRIBE_STRUCT(shelf, (), (had))
 
-/// "lock NAME", "keep NAME", "unlock NAME"; says what came of it. `inside` runs
-/// in each turn that has a lock.
+/// "lock NAME", "try NAME", "keep NAME", "unlock NAME"; says what came of it.
+/// `inside` runs in each turn that has a lock.
 auto locker(std::function<void(const locked&)> inside = [](const locked&) {}) {
   return bot<shelf>{[inside](chat<shelf>* ctx) -> behavior {
            return {
@@ -26,6 +26,8 @@ auto locker(std::function<void(const locked&)> inside = [](const locked&) {}) {
                  const auto name = m.text.substr(m.text.find(' ') + 1);
                  if (m.text.starts_with("unlock"))
                    ctx->unlock(name);
+                 else if (m.text.starts_with("try"))
+                   ctx->lock(name, 1min, 200ms);
                  else
                    ctx->lock(name, m.text.starts_with("keep") ? 24h : 1min, 1h);
                  if (m.text.starts_with("unlock"))
@@ -243,6 +245,21 @@ TEST_CASE("lock: a turn in whose time another had it is run again, too") {
   CHECK(r->total("locks_lost") == 1);
   REQUIRE(t.tokens.size() == 2);
   CHECK(t.tokens[1] > t.tokens[0] + 1);
+}
+
+TEST_CASE("lock: who waited in vain is told so, once, and may ask again") {
+  telegram_double telegram;
+  rig r{fast(), locker(), memory_store(), telegram.url()};
+  REQUIRE(take(r.store(), "lock/x", "stranger"));
+  REQUIRE(r.post_and_wait(text_update(1, 1, "try x")) == 200);
+  CHECK(eventually([&] { return telegram.accepted() == 1; }));
+  CHECK(telegram.texts(1) == texts{"denied x"});
+  CHECK(r.total("locks_denied") == 1);
+  CHECK(r.total("lock_waits") >= 1);
+  give(r.store(), "lock/x", "stranger");
+  REQUIRE(r.post_and_wait(text_update(2, 1, "try x")) == 200);
+  CHECK(eventually([&] { return telegram.accepted() == 2; }));
+  CHECK(telegram.texts(1) == texts{"denied x", "locked x, 1"});
 }
 
 TEST_CASE("lock: a turn that failed for good has given it up") {

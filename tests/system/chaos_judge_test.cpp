@@ -130,6 +130,12 @@ TEST_CASE(
     ++other;
   CHECK(found(twice, {of_chat(other, 28)}).unexplained.size() == 1);
 
+  // One takeover, one step back, however close the second one is.
+  const std::vector<logged_call> thrice{came(7, 1, 10), came(7, 2, 11),
+                                        came(7, 1, 30), came(7, 2, 31),
+                                        came(7, 1, 31)};
+  CHECK(found(thrice, {of_chat(7, 29)}).unexplained.size() == 1);
+
   // The owner before goes on, too: what its chat was told comes once more.
   auto stray = twice;
   stray.push_back(came(7, 2, 36));
