@@ -154,6 +154,7 @@ void chat_base::keep(const locked& got) {
   if (another && turn.kept.size() - turn.unlocked.size() >= detail::most_kept)
     throw std::length_error{"a chat keeps at most 16 locks"};
   turn.keeps_lock = true;
+  std::erase(turn.unlocked, got.name);
 }
 
 void chat_base::unlock(std::string_view name) {

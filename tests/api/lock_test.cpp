@@ -178,6 +178,24 @@ TEST_CASE("lock: what a turn leaves to do says so") {
   CHECK(s.live->run(e, {s.now_ms, 1, "", {}}).kind == "lock_denied");
 }
 
+TEST_CASE("lock: of unlock and keep in one turn the later one counts") {
+  test_chat<tally> c{[](chat<tally>* ctx) -> behavior {
+    return {[=](const text_message& m) { ctx->lock(m.text, 1min); },
+            [=](const locked& l) {
+              ctx->keep(l);
+              ctx->unlock(l.name);
+              if (l.name == "kept")
+                ctx->keep(l);
+            }};
+  }};
+  for (int i = 0; i < 2; ++i) {
+    c.text("kept");
+    CHECK(c.holds_lock("kept"));
+    c.text("given up");
+    CHECK_FALSE(c.holds_lock("given up"));
+  }
+}
+
 TEST_CASE("lock: a throw takes back what was kept or given up") {
   seam s{only([](chat<tally>* ctx) -> behavior {
     return {[=](const text_message& m) {
