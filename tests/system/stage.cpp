@@ -96,6 +96,8 @@ stage::stage(const std::vector<std::string>& flags, environment more,
       {"TROUPE_WEBHOOK_SECRET", secret},
       {"TROUPE_WEBHOOK_LISTEN", "127.0.0.1:" + std::to_string(bot_port_)},
       {"TROUPE_STATS_LISTEN", "127.0.0.1:" + std::to_string(stats_port_)},
+      // A slow machine takes its time over a clean end, too.
+      {"TROUPE_DRAIN_SECONDS", "60"},
       {"TROUPE_STORE_URL", "sqlite:" + (folder_ / "troupe.db")}};
   for (auto& [name, value] : more)
     settings_[name] = value;
