@@ -237,13 +237,18 @@ void test_bench::advance(std::chrono::milliseconds by) {
   now_ms_ = until;
 }
 
-void test_bench::fire(const std::string& name) {
+turn_event test_bench::take_timer(const std::string& name) {
   turn_event e;
   e.from = turn_event::source::timer;
   e.name = name;
   e.body = std::make_shared<const std::string>(timer_bodies_[name]);
   timers.erase(name);
   timer_bodies_.erase(name);
+  return e;
+}
+
+void test_bench::fire(const std::string& name) {
+  auto e = take_timer(name);
   if (asks_for_lock(e))
     fire_lock(std::move(e));
   else

@@ -51,15 +51,8 @@ void test_bench::fire_due_locks() {
   for (const auto& [name, at_ms] : timers)
     if (at_ms <= now_ms_ && name.starts_with(timer_of_lock("")))
       due.push_back(name);
-  for (const auto& name : due) {
-    turn_event e;
-    e.from = turn_event::source::timer;
-    e.name = name;
-    e.body = std::make_shared<const std::string>(timer_bodies_[name]);
-    timers.erase(name);
-    timer_bodies_.erase(name);
-    fire_lock(std::move(e));
-  }
+  for (const auto& name : due)
+    fire_lock(take_timer(name));
 }
 
 void test_bench::fire_lock(turn_event e) {

@@ -185,6 +185,7 @@ struct long_turn {
   std::mutex mutex;
   std::vector<std::uint64_t> tokens;
   store::backend* store = nullptr;
+  std::atomic<bool> taken{false};  ///< by another, while the first run lasted
 
   /// The handler's first run takes `lasts` seconds of the lock's minute.
   std::unique_ptr<rig> start(int lasts, another who) {
@@ -203,7 +204,7 @@ struct long_turn {
         return;
       time.ahead += lasts;
       if (who != another::nobody)
-        CHECK(take(*store, "lock/x", "stranger"));
+        taken = take(*store, "lock/x", "stranger").has_value();
       if (who == another::had_it)
         give(*store, "lock/x", "stranger");
     });
@@ -227,6 +228,7 @@ TEST_CASE("lock: a turn that took longer is run again after who had it then") {
   auto r = t.start(61, long_turn::another::takes_it);
   REQUIRE(r->post_and_wait(text_update(1, 1, "lock x")) == 200);
   CHECK(eventually([&] { return r->total("lock_waits") >= 2; }));
+  CHECK(t.taken);
   CHECK(r->total("locks_lost") == 1);
   CHECK(t.telegram.accepted() == 0);
   give(*t.store, "lock/x", "stranger");
@@ -242,6 +244,7 @@ TEST_CASE("lock: a turn in whose time another had it is run again, too") {
   REQUIRE(r->post_and_wait(text_update(1, 1, "lock x")) == 200);
   CHECK(eventually([&] { return t.telegram.accepted() == 1; }));
   CHECK(t.telegram.texts(1) == texts{"locked x, 1"});
+  CHECK(t.taken);
   CHECK(r->total("locks_lost") == 1);
   REQUIRE(t.tokens.size() == 2);
   CHECK(t.tokens[1] > t.tokens[0] + 1);

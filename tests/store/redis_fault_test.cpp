@@ -177,11 +177,11 @@ TEST_CASE("Redis loading its data is waited for") {
   REQUIRE(eventually(
       [&] { return server.info("aof_rewrite_in_progress") == "0"; }));
   server.kill();
-  auto answer = std::async(std::launch::async, [&] {
-    return said(run(*c, "k1", {"STRLEN", "k1"}, {.timeout = 100s}));
-  });
+  std::promise<std::string> length;
+  c->run("k1", {"STRLEN", "k1"}, {.timeout = 100s},
+         [&](auto got) { length.set_value(said(got)); });
   server.restart();  // takes 2 s to load
-  CHECK(answer.get() == "100");
+  CHECK(length.get_future().get() == "100");
 }
 
 TEST_CASE("Redis busy with a script refuses, and is asked again") {

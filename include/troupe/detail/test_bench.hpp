@@ -97,6 +97,7 @@ class test_bench {
               const std::optional<fault>& wrong, std::int64_t message);
   void fire(const std::string& name);
   void fire_lock(turn_event event);
+  turn_event take_timer(const std::string& name);
   void fire_due_locks();
   void release_locks(const turn_event& event, const turn_result& result);
   void send_press(const pressed& what);
