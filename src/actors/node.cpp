@@ -85,7 +85,8 @@ struct node::impl {
         system{std::make_unique<caf::actor_system>(config)},
         gate{how.webhook_path, how.webhook_secret},
         shared{std::make_shared<services>(std::move(how), std::move(bot), store,
-                                          telegram, loop, into)} {
+                                          telegram, loop, into)},
+        past{std::make_shared<history>(shared->count)} {
     add_probes(into, shared);
   }
 
@@ -103,6 +104,7 @@ struct node::impl {
   std::unique_ptr<caf::actor_system> system;
   webhook_gate gate;
   std::shared_ptr<services> shared;
+  std::shared_ptr<history> past;
 };
 
 result<void> node::impl::start() {
@@ -245,6 +247,7 @@ result<std::unique_ptr<node>> node::start(
     p->stop_actors();
     return started.error();
   }
+  keep_history(p->shared, p->past);
   return std::unique_ptr<node>{new node{std::move(p)}};
 }
 
@@ -371,7 +374,7 @@ void node::identify(std::string username) {
 }
 
 void node::stats(callback<std::string> done) {
-  collect_stats(impl_->shared, std::move(done));
+  collect_stats(impl_->shared, impl_->past, std::move(done));
 }
 
 void node::chat_stats(chat_key key, callback<std::string> done) {

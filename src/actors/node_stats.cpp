@@ -14,6 +14,7 @@ namespace troupe::actors {
 namespace {
 
 constexpr milliseconds patience{2'000};
+constexpr milliseconds sample_every{1'000};
 constexpr std::size_t busiest_shown = 20;
 
 /// Collects answers from several threads and finishes once: when all came, or
@@ -75,7 +76,11 @@ json::object counters(const meters& m) {
       {"unknown_outcomes", m.unknown_outcomes.value()},
       {"answers_429", m.answers_429.value()},
       {"answers_5xx", m.answers_5xx.value()},
+      {"answers_refused", m.answers_refused.value()},
+      {"answers_gone", m.answers_gone.value()},
       {"network_failures", m.network_failures.value()},
+      {"global_freezes", m.global_freezes.value()},
+      {"turns_late", m.turns_late.value()},
       {"store_errors", m.store_errors.value()},
       {"fenced", m.fenced.value()},
       {"held_back", m.held_back.value()},
@@ -122,7 +127,7 @@ json::object actors_of(const services& s, const collection& c) {
           {"connections", load.connections}};
 }
 
-std::string render(services& s, collection& c) {
+std::string render(services& s, const history& past, collection& c) {
   json::object root;
   root["node"] = s.how.name;
   root["ready"] = !s.draining && !s.store_down;
@@ -159,6 +164,8 @@ std::string render(services& s, collection& c) {
                    {"commit", latency(s.count.commit_seconds)},
                    {"call", latency(s.count.call_seconds)},
                    {"reply", latency(s.count.reply_seconds)}};
+  root["recent"] = past.recent();
+  root["history"] = past.curves();
   if (s.clustered())
     root["cluster"] = cluster_of(s);
   root["totals"] = counters(s.count);
@@ -182,11 +189,12 @@ std::string render(services& s, collection& c) {
 }  // namespace
 
 void collect_stats(const std::shared_ptr<services>& shared,
+                   const std::shared_ptr<const history>& past,
                    callback<std::string> done) {
   auto all = std::make_shared<collection>();
   all->missing = shared->shards.size() + 1 + (shared->global ? 1 : 0);
-  all->finish = [shared, done = std::move(done)](collection& c) {
-    done(render(*shared, c));
+  all->finish = [shared, past, done = std::move(done)](collection& c) {
+    done(render(*shared, *past, c));
   };
   for (auto& shard : shared->shards)
     caf::anon_send(
@@ -204,6 +212,20 @@ void collect_stats(const std::shared_ptr<services>& shared,
     });
   });
   shared->loop.after(patience, [all] { all->put([](collection&) {}, true); });
+}
+
+void keep_history(const std::shared_ptr<services>& of,
+                  const std::shared_ptr<history>& past) {
+  const auto& s = *of;
+  past->take({s.pending + s.parked + s.unread, s.outbox}, s.how.time->mono(),
+             s.how.time->wall());
+  of->loop.after(sample_every,
+                 [weak = std::weak_ptr{of}, kept = std::weak_ptr{past}] {
+                   const auto still = weak.lock();
+                   const auto into = kept.lock();
+                   if (still && into)
+                     keep_history(still, into);
+                 });
 }
 
 void add_probes(metrics::registry& into, std::weak_ptr<services> of) {

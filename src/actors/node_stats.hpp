@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "actors/history.hpp"
 #include "actors/services.hpp"
 #include "core/callback.hpp"
 
@@ -11,7 +12,12 @@ namespace troupe::actors {
 /// Asks shards, budget and store, and puts `/stats` together. Answers within
 /// two seconds; what did not answer by then is listed as missing.
 void collect_stats(const std::shared_ptr<services>& shared,
+                   const std::shared_ptr<const history>& past,
                    callback<std::string> done);
+
+/// Takes a sample into `past` every second, for as long as both live.
+void keep_history(const std::shared_ptr<services>& of,
+                  const std::shared_ptr<history>& past);
 
 /// `/stats/chats/<key>`.
 void collect_chat_stats(const std::shared_ptr<services>& shared, chat_key key,

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <sstream>
 
+#include "core/quantile.hpp"
 #include "core/result.hpp"
 
 namespace troupe::metrics {
@@ -60,24 +61,30 @@ double histogram::sum() const noexcept {
   return static_cast<double>(sum_us_.load(std::memory_order_relaxed)) / 1e6;
 }
 
-double histogram::quantile(double q) const noexcept {
-  std::uint64_t counts[buckets];
+double quantile_of(const bucket_counts& counts, double q) noexcept {
   std::uint64_t total = 0;
-  for (std::size_t i = 0; i < buckets; ++i)
-    total += counts[i] = in_bucket(i);
+  for (const auto n : counts)
+    total += n;
   if (total == 0)
     return 0;
   double rank = std::clamp(q, 0.0, 1.0) * static_cast<double>(total);
   double below = 0;
-  for (std::size_t i = 0; i + 1 < buckets; ++i) {
+  for (std::size_t i = 0; i + 1 < counts.size(); ++i) {
     auto here = static_cast<double>(counts[i]);
     if (here > 0 && below + here >= rank) {
-      double from = i == 0 ? 0.0 : bounds[i - 1];
-      return from + (bounds[i] - from) * (rank - below) / here;
+      double from = i == 0 ? 0.0 : histogram::bounds[i - 1];
+      return from + (histogram::bounds[i] - from) * (rank - below) / here;
     }
     below += here;
   }
-  return bounds[buckets - 2];
+  return histogram::bounds[histogram::buckets - 2];
+}
+
+double histogram::quantile(double q) const noexcept {
+  bucket_counts counts;
+  for (std::size_t i = 0; i < buckets; ++i)
+    counts[i] = in_bucket(i);
+  return quantile_of(counts, q);
 }
 
 struct registry::impl {
