@@ -255,6 +255,8 @@ void add_probes(metrics::registry& into, std::weak_ptr<services> of) {
           std::lock_guard guard{s.nodes_lock};
           return s.clustered() ? s.nodes.size() : std::size_t{1};
         });
+  probe("troupe_shards", "Shards of the store.",
+        [](services& s) { return s.store.shards(); });
   probe("troupe_shards_held", "Shards that this node has the lease of.",
         [](services& s) { return s.leases_held.load(); });
   probe("troupe_ready", "1 while updates are taken, as /readyz says.",

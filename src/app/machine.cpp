@@ -34,6 +34,12 @@ std::uint64_t raise_file_limit() noexcept {
   return now.rlim_cur;
 }
 
+void note_start(metrics::registry& into, wall_time now) {
+  into.add_gauge("process_start_time_seconds",
+                 "When this process started, in seconds since 1970.")
+      .set(to_ms(now) / 1000);
+}
+
 reject_meter::reject_meter(std::string listener, metrics::registry& into)
     : listener_{std::move(listener)} {
   const auto counter = [&](std::string status) -> metrics::counter* {

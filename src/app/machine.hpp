@@ -17,6 +17,9 @@ namespace troupe::app {
 /// @returns the limit that holds now; 0 if nobody knows.
 std::uint64_t raise_file_limit() noexcept;
 
+/// `process_start_time_seconds`, by which restarts are counted.
+void note_start(metrics::registry& into, wall_time now);
+
 /// Counts what a listener refused before a handler saw it, by status
 /// (`troupe_http_rejected_total`), and logs it without flooding the log.
 /// **Lifetime**: the registry outlives it. **Threads**: any, once made.

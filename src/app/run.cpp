@@ -159,6 +159,7 @@ class program {
 
   /// What may fail because of this machine: before anybody is told anything.
   std::optional<int> open() {
+    note_start(metrics_, system_clock().wall());
     files_ = raise_file_limit();
     if (files_ != 0 && files_ < few_files)
       log::warn("few_files", {{"limit", files_},
