@@ -1,9 +1,10 @@
 #include <algorithm>
 #include <map>
-#include <regex>
 #include <set>
 #include <sstream>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "tests/app/running.hpp"
 
@@ -33,11 +34,22 @@ std::string family_of(std::string series,
   return series;
 }
 
+/// Of `{name="value",...`; our values have no quotes in them.
+std::vector<std::pair<std::string, std::string>> labels_in(std::string text) {
+  std::vector<std::pair<std::string, std::string>> out;
+  for (auto at = text.find("=\""); at != std::string::npos;
+       at = text.find("=\"")) {
+    const auto end = text.find('"', at + 2);
+    out.emplace_back(text.substr(1, at - 1), text.substr(at + 2, end - at - 2));
+    text.erase(0, end + 1);
+  }
+  return out;
+}
+
 families read_page(const std::string& page) {
   std::map<std::string, std::string> types;
   std::map<std::string, std::map<std::string, std::set<std::string>>> labels;
   std::istringstream lines{page};
-  const std::regex label{"([a-z_]+)=\"([^\"]*)\""};
   for (std::string line; std::getline(lines, line);) {
     std::istringstream words{line};
     std::string hash, what, name, type;
@@ -51,10 +63,9 @@ families read_page(const std::string& page) {
     const auto family = family_of(line.substr(0, brace), types);
     const auto close = line[brace] == '{' ? line.find('}') : brace;
     const std::string inside = line.substr(brace, close - brace);
-    for (std::sregex_iterator it{inside.begin(), inside.end(), label}, end;
-         it != end; ++it) {
-      if ((*it)[1] != "le")
-        labels[family][(*it)[1]].insert((*it)[2]);
+    for (auto& [key, value] : labels_in(inside)) {
+      if (key != "le")
+        labels[family][key].insert(value);
     }
   }
   families out;
