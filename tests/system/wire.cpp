@@ -108,6 +108,27 @@ bool wire::more(steady_clock::time_point until) {
   return false;
 }
 
+// A server that does not know how long its answer gets sends it in pieces.
+bool wire::read_chunks(reply& into, steady_clock::time_point until) {
+  for (;;) {
+    std::size_t line = std::string::npos;
+    while ((line = held_.find("\r\n")) == std::string::npos) {
+      if (!more(until))
+        return false;
+    }
+    const auto size =
+        static_cast<std::size_t>(std::strtoull(held_.c_str(), nullptr, 16));
+    while (held_.size() < line + 2 + size + 2) {
+      if (!more(until))
+        return false;
+    }
+    into.body += held_.substr(line + 2, size);
+    held_.erase(0, line + 2 + size + 2);
+    if (size == 0)
+      return true;
+  }
+}
+
 reply wire::read(seconds limit) {
   const auto until = steady_clock::now() + limit;
   reply out;
@@ -121,6 +142,8 @@ reply wire::read(seconds limit) {
   const std::size_t space = out.head.find(' ');
   if (space != std::string::npos)
     out.status = std::atoi(out.head.c_str() + space + 1);
+  if (out.header("Transfer-Encoding") == "chunked")
+    return read_chunks(out, until) ? out : reply{};
   const auto length = static_cast<std::size_t>(
       std::strtoull(out.header("Content-Length").c_str(), nullptr, 10));
   while (held_.size() < length) {

@@ -44,6 +44,7 @@ class wire {
 
  private:
   bool more(std::chrono::steady_clock::time_point until);
+  bool read_chunks(reply& into, std::chrono::steady_clock::time_point until);
 
   int fd_ = -1;
   std::string held_;
