@@ -1,9 +1,12 @@
 #!lua
--- The whole store, as one script (CMake joins 1_common, 2_turns, 3_shards,
--- 4_store and 5_run): it runs a list of parts, each of them one call of the
--- contract (store.hpp) on one shard. A part checks first and writes then, so
--- that it happens whole or not at all; a part that fails leaves the others
--- alone.
+-- The whole store, as one script (CMake joins the files of this folder): it
+-- runs a list of parts, each of them one call of the contract (store.hpp) on
+-- one shard. A part checks first and writes then, so that it happens whole or
+-- not at all; a part that fails leaves the others alone.
+--
+-- What is slow here are commands (a few microseconds each) and the
+-- making of functions and tables. So what a run has asked once it remembers,
+-- until a part of it changes that.
 --
 -- The line at the top makes Redis refuse the script before its first write
 -- when it may not write: out of memory, a read-only replica, a disk that fails.
@@ -12,23 +15,23 @@
 --   what belongs to the whole store. All other keys are made of its prefix, so
 --   they share its slot (redis_parts.hpp names them).
 -- ARGV: the caller's wall clock in ms, and " wait" if it waits for replicas
---   then; for each part the operation, the number of its arguments, and those. Times are ms; ids are text, since a
---   Lua number holds 53 bits.
+--   then; for each part the operation, the number of its arguments, and those.
+--   Times are ms; ids are text, since a Lua number holds 53 bits.
 -- Reply: for each part {'ok', ...} or {'no', why, ...}.
 
 local call = redis.call
 local now = tonumber(string.match(ARGV[1], '^%d+'))
-local at = 1
+local argv, at = ARGV, 1
 local p -- the prefix of the part's keys
 
 local function text()
   at = at + 1
-  return ARGV[at]
+  return argv[at]
 end
 
 local function number()
   at = at + 1
-  return tonumber(ARGV[at])
+  return tonumber(argv[at])
 end
 
 -- Whole numbers in full: Lua's own writing of them ends at 14 digits.
@@ -36,53 +39,46 @@ local function whole(n)
   return string.format('%.0f', n)
 end
 
--- Leases live by the server's clock, not by the nodes'.
+-- Leases live by the server's clock, not by the nodes'. A run is one moment.
+local moment
 local function server_ms()
-  local t = call('TIME')
-  return tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+  if not moment then
+    local t = call('TIME')
+    moment = tonumber(t[1]) * 1000 + math.floor(tonumber(t[2]) / 1000)
+  end
+  return moment
 end
 
--- An hour of slack, so that a busy key is not given a new end at every write.
-local function keep_for(key, ms)
-  if call('PTTL', key) < ms then
-    call('PEXPIRE', key, ms + 3600000)
-  end
+-- The first of `n` new sequences.
+local function next_seq(n)
+  return call('HINCRBY', p .. 'm', 'tail', n) - n + 1
+end
+
+local function put_entry(seq, head, body)
+  call('XADD', p .. 'j', whole(seq) .. '-0', 'h', head, 'b', body)
+  return whole(seq)
 end
 
 local function append(head, body)
-  local seq = whole(call('HINCRBY', p .. 'm', 'tail', 1))
-  call('XADD', p .. 'j', seq .. '-0', 'h', head, 'b', body)
-  return seq
+  return put_entry(next_seq(1), head, body)
 end
 
--- Ids of a block as a set of small numbers (2 bytes each in Redis's packed
--- form, which holds 512), or as a bitmap of 4 KiB once there are more.
-local function is_fresh(block, offset, window)
-  local key = p .. 'd:' .. block
-  local kind = call('TYPE', key).ok
-  if kind == 'string' then
-    if call('SETBIT', key, offset, 1) == 1 then
-      return false
-    end
-  else
-    if call('SADD', key, offset) == 0 then
-      return false
-    end
-    if call('SCARD', key) >= 512 then
-      local all = call('SMEMBERS', key)
-      call('DEL', key)
-      for _, one in ipairs(all) do
-        call('SETBIT', key, one, 1)
-      end
-    end
-  end
-  keep_for(key, window)
-  return true
-end
+-- By prefix, {epoch, owner} as this run has read them. Who writes one of these
+-- forgets them here.
+local owners = {}
 
 local function holds(epoch)
-  local m = call('HMGET', p .. 'm', 'epoch', 'owner')
+  local m = owners[p]
+  if not m then
+    m = call('HMGET', p .. 'm', 'epoch', 'owner')
+    owners[p] = m
+  end
   return m[1] == epoch and m[2] ~= false and m[2] ~= ''
+end
+
+local function set_owner(...)
+  owners[p] = nil
+  call('HSET', p .. 'm', 'owner', ...)
 end
 
 local function see(bucket, key, status, language)
@@ -99,6 +95,30 @@ local function see(bucket, key, status, language)
        status .. ' ' .. language .. ' ' .. first .. ' ' .. whole(now))
 end
 
+local function read_texts()
+  local all = {}
+  for i = 1, number() do
+    all[i] = text()
+  end
+  return all
+end
+
+local function read_pairs()
+  local all = {}
+  for i = 1, number() do
+    all[i] = {text(), text()}
+  end
+  return all
+end
+
+local function read_triples()
+  local all = {}
+  for i = 1, number() do
+    all[i] = {text(), text(), text()}
+  end
+  return all
+end
+
 -- Audience changes of a turn or a settlement: {bucket, key, status, language}.
 local function read_sights()
   local all = {}
@@ -108,16 +128,8 @@ local function read_sights()
   return all
 end
 
--- What goes to another shard is kept here until it has arrived there:
--- {shard, parcel}. Those of one shard to another are numbered without gaps.
-local function read_parcels()
-  local all = {}
-  for i = 1, number() do
-    all[i] = {text(), text()}
-  end
-  return all
-end
-
+-- What goes to another shard, {shard, parcel}, is kept here until it has
+-- arrived there. Those of one shard to another are numbered without gaps.
 local function post(parcels, into)
   for _, one in ipairs(parcels) do
     local id = whole(call('HINCRBY', p .. 'm', 'sent:' .. one[1], 1))
@@ -143,5 +155,8 @@ local function entries_of(stream)
   return out
 end
 
-local ops = {}
+-- Operations, and what makes them: each file that follows makes its own, when a
+-- part first wants one. To make all functions takes Redis longer than most
+-- parts do.
+local ops, files = {}, {}
 

@@ -1,40 +1,50 @@
 -- Turns and the outcomes of their calls.
 
+files[#files + 1] = function()
+
+local none = {}
+
 local function read_turn()
   local t = {key = text(), version = text(), seq = text()}
+  t.fields = {'v', whole(tonumber(t.version) + 1)}
   if t.seq == '' then
     t.timer, t.due = text(), text()
   end
-  t.fields = {}
-  for i = 1, number() * 2 do
-    t.fields[i] = text()
+  for _ = 1, number() * 2 do
+    t.fields[#t.fields + 1] = text()
   end
   t.expires, t.grace = text(), number()
-  t.labels, t.calls = number(), {}
-  for i = 1, number() do
-    t.calls[i] = {text(), text(), text()}
+  t.kept = t.expires == '0'
+  if t.kept or t.expires == '' then
+    t.expires = nil
   end
-  t.cancel = {}
-  for i = 1, number() do
-    t.cancel[i] = text()
-  end
-  t.set = {}
-  for i = 1, number() do
-    t.set[i] = {text(), text(), text()}
-  end
-  t.notices = {}
-  for i = 1, number() do
-    t.notices[i] = {text(), text()}
-  end
+  t.labels = number()
+  t.calls = read_triples()
+  t.cancel = read_texts()
+  t.set = read_triples()
+  t.notices = read_pairs()
   t.sights = read_sights()
-  t.parcels = read_parcels()
+  t.parcels = read_pairs()
   t.dead, t.dead_head = text(), text()
+  t.dead = t.dead ~= '' and string.sub(t.dead, 2)
   return t
 end
 
 local function due_of(key, name)
   local found = call('HGET', p .. 't:' .. key, name)
   return found and string.match(found, '^%-?%d+')
+end
+
+-- A record as this part has read it, and as its turns so far would leave it:
+-- its version, and whether it has an end.
+local function record_of(key, seen)
+  local r = seen.records[key]
+  if not r then
+    local found = call('HMGET', p .. 'c:' .. key, 'v', 'x')
+    r = {version = tonumber(found[1] or 0), ends = found[2] ~= false}
+    seen.records[key] = r
+  end
+  return r
 end
 
 -- What the turns before this one of the same part would leave behind.
@@ -64,23 +74,15 @@ local function foresee(t, seen)
     end
     seen.timers[name] = false
   end
-  local version = seen.versions[t.key]
-  if not version then
-    version = tonumber(call('HGET', p .. 'c:' .. t.key, 'v') or 0)
-  end
-  if whole(version) ~= t.version then
-    return nil, {'no', 'version', t.key, t.version, whole(version)}
-  end
-  for _, c in ipairs(t.calls) do
-    if seen.calls[c[1]] or call('HEXISTS', p .. 'o', c[1]) == 1 then
-      return nil, {'no', 'call', c[1]}
-    end
-    seen.calls[c[1]] = true
+  t.record = record_of(t.key, seen)
+  local version = whole(t.record.version)
+  if version ~= t.version then
+    return nil, {'no', 'version', t.key, t.version, version}
   end
   if t.seq ~= '' then
     seen.done[t.seq] = true
   end
-  seen.versions[t.key] = version + 1
+  t.record.version = t.record.version + 1
   for _, name in ipairs(t.cancel) do
     seen.timers[t.key .. '\n' .. name] = false
   end
@@ -88,6 +90,23 @@ local function foresee(t, seen)
     seen.timers[t.key .. '\n' .. s[1]] = s[2]
   end
   return 'go'
+end
+
+-- The last check, and the first write in one: a call that is there already
+-- takes those back that were put before it.
+local function put_calls(turns)
+  local put = {}
+  for _, t in ipairs(turns) do
+    for _, c in ipairs(t.stale and none or t.calls) do
+      if call('HSETNX', p .. 'o', c[1], c[2]) == 0 then
+        for _, id in ipairs(put) do
+          call('HDEL', p .. 'o', id)
+        end
+        return {'no', 'call', c[1]}
+      end
+      put[#put + 1] = c[1]
+    end
+  end
 end
 
 local function remove_timer(key, name)
@@ -98,15 +117,14 @@ end
 local function acknowledge(t)
   if t.seq ~= '' then
     call('XDEL', p .. 'j', t.seq .. '-0')
-    if t.dead ~= '' then
-      bury(t.head, t.body, string.sub(t.dead, 2))
+    if t.dead then
+      bury(t.head, t.body, t.dead)
     end
     return
   end
-  if t.dead ~= '' then
+  if t.dead then
     local kept = call('HGET', p .. 't:' .. t.key, t.timer)
-    bury(t.dead_head, string.match(kept, '^%-?%d+ (.*)$'),
-         string.sub(t.dead, 2))
+    bury(t.dead_head, string.match(kept, '^%-?%d+ (.*)$'), t.dead)
   end
   remove_timer(t.key, t.timer)
 end
@@ -144,21 +162,23 @@ end
 -- holds its version any more.
 local function put_record(t)
   local rec = p .. 'c:' .. t.key
-  if call('HINCRBY', rec, 'v', 1) == 1 then
+  if t.expires then
+    t.fields[#t.fields + 1] = 'x'
+    t.fields[#t.fields + 1] = t.expires
+  end
+  call('HSET', rec, unpack(t.fields))
+  if t.version == '0' then
     call('HINCRBY', p .. 'm', 'chats', 1)
   end
-  if #t.fields > 0 then
-    call('HSET', rec, unpack(t.fields))
-  end
   put_labels(rec, t)
-  if t.expires == '0' then
-    if call('HDEL', rec, 'x') == 1 then
-      call('PERSIST', rec)
-    end
-  elseif t.expires ~= '' then
-    call('HSET', rec, 'x', t.expires)
+  if t.expires then
+    t.record.ends = true
     call('PEXPIRE', rec,
          whole(math.max(tonumber(t.expires) - now, 0) + t.grace))
+  elseif t.kept and t.record.ends then
+    t.record.ends = false
+    call('HDEL', rec, 'x')
+    call('PERSIST', rec)
   end
 end
 
@@ -171,13 +191,17 @@ function ops.commit()
   if not holds(epoch) then
     return {'no', 'fenced'}
   end
-  local seen = {done = {}, versions = {}, timers = {}, calls = {}}
+  local seen = {done = {}, records = {}, timers = {}}
   for _, t in ipairs(turns) do
     local verdict, why = foresee(t, seen)
     if why then
       return why
     end
     t.stale = verdict == 'stale'
+  end
+  local there = put_calls(turns)
+  if there then
+    return there
   end
   local out = {'ok'}
   for i, t in ipairs(turns) do
@@ -187,9 +211,6 @@ function ops.commit()
       answer[2] = {}
       acknowledge(t)
       put_record(t)
-      for _, c in ipairs(t.calls) do
-        call('HSET', p .. 'o', c[1], c[2])
-      end
       for _, name in ipairs(t.cancel) do
         remove_timer(t.key, name)
       end
@@ -211,10 +232,17 @@ function ops.commit()
 end
 
 local function read_settlement()
-  return {id = text(), final = text() == '1', record = text(), label = text(),
+  local s = {id = text(), final = text() == '1', record = text(), label = text(),
           message = text(), head = text(), body = text(), spent_at = text(),
-          spent = text(), sights = read_sights(), parcels = read_parcels(),
+          spent = text(), sights = read_sights(), parcels = read_pairs(),
           dead = text(), dead_head = text(), dead_body = text()}
+  for _, name in ipairs({'label', 'head', 'spent', 'dead'}) do
+    if s[name] == '' then
+      s[name] = nil
+    end
+  end
+  s.dead = s.dead and string.sub(s.dead, 2)
+  return s
 end
 
 local function settle_one(s, posted)
@@ -229,14 +257,14 @@ local function settle_one(s, posted)
   if call('HDEL', p .. 'o', s.id) == 0 then
     return '0'
   end
-  if s.label ~= '' then
+  if s.label then
     local rec = p .. 'c:' .. s.record
     local old = call('HGET', rec, 'l:' .. s.label)
     if old and string.match(old, '^%x+') == s.id then
       call('HSET', rec, 'l:' .. s.label, s.id .. ' ' .. s.message)
     end
   end
-  if s.spent ~= '' then
+  if s.spent then
     local window = 60000
     call('ZADD', p .. 'g', s.spent_at, s.spent .. ' ' .. s.id)
     call('ZREMRANGEBYSCORE', p .. 'g', '-inf', '(' .. whole(now - window))
@@ -246,10 +274,10 @@ local function settle_one(s, posted)
     see(x[1], x[2], x[3], x[4])
   end
   post(s.parcels, posted)
-  if s.dead ~= '' then
-    bury(s.dead_head, s.dead_body, string.sub(s.dead, 2))
+  if s.dead then
+    bury(s.dead_head, s.dead_body, s.dead)
   end
-  return s.head ~= '' and append(s.head, s.body) or '0'
+  return s.head and append(s.head, s.body) or '0'
 end
 
 -- {{sequence of the event or 0, {parcels}}, ...}
@@ -271,3 +299,4 @@ function ops.settle()
   return out
 end
 
+end

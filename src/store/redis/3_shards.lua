@@ -1,15 +1,6 @@
 -- The rest of what belongs to one shard.
 
--- {sequence or 0, for each arrival}
-function ops.accept()
-  local window = number()
-  local out = {'ok'}
-  for i = 1, number() do
-    local block, offset, head, body = text(), text(), text(), text()
-    out[i + 1] = is_fresh(block, offset, window) and append(head, body) or '0'
-  end
-  return out
-end
+files[#files + 1] = function()
 
 -- Takes the shard unless another node's lease runs. The epoch is at least the
 -- seconds since 2020: a replica that became the primary without having seen
@@ -24,8 +15,7 @@ function ops.claim()
   end
   local epoch = whole(math.max(tonumber(m[3] or 0) + 1,
                                math.floor(real / 1000) - 1577836800))
-  call('HSET', p .. 'm', 'owner', node, 'until', whole(real + ttl), 'epoch',
-       epoch)
+  set_owner(node, 'until', whole(real + ttl), 'epoch', epoch)
   return {'ok', epoch, m[4] or '0', call('HGETALL', p .. 'p')}
 end
 
@@ -33,16 +23,18 @@ end
 -- and that nobody took goes on.
 function ops.renew()
   local epoch, ttl = text(), number()
+  local m = call('HMGET', p .. 'm', 'epoch', 'owner', 'tail')
+  owners[p] = m
   if not holds(epoch) then
     return {'ok', false}
   end
   call('HSET', p .. 'm', 'until', whole(server_ms() + ttl))
-  return {'ok', call('HGET', p .. 'm', 'tail') or '0'}
+  return {'ok', m[3] or '0'}
 end
 
 function ops.release()
   if holds(text()) then
-    call('HSET', p .. 'm', 'owner', '')
+    set_owner('')
   end
   return {'ok'}
 end
@@ -105,6 +97,11 @@ end
 -- {{key\nname, due, ...} at most `limit`, the next due or nothing}
 function ops.due()
   local till, limit = text(), number()
+  local first = call('ZRANGEBYSCORE', p .. 't', '-inf', '+inf', 'LIMIT', '0',
+                     '1', 'WITHSCORES')
+  if not first[2] or tonumber(first[2]) > tonumber(till) then
+    return {'ok', {}, first[2] or false}
+  end
   local found = call('ZRANGEBYSCORE', p .. 't', '-inf', till, 'LIMIT', '0',
                      whole(limit + 1), 'WITHSCORES')
   local out, next_due = {}, false
@@ -223,3 +220,4 @@ function ops.parcels()
   return {'ok', call('HGETALL', p .. 'p')}
 end
 
+end

@@ -1,5 +1,7 @@
 -- What belongs to the whole store.
 
+files[#files + 1] = function()
+
 -- Nodes that are alive: `n` has, by name, `<until> <address>\n<details>`.
 -- {name, what, ...}, the caller's own included.
 function ops.heartbeat()
@@ -75,3 +77,4 @@ function ops.open()
   return {'ok', m[1], m[2]}
 end
 
+end
