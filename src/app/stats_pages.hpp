@@ -39,14 +39,18 @@ struct pages_options {
   const clock* time = &system_clock();
 };
 
+class stats_feed;
+
 /// The pages behind stats.listen, without the socket:
 ///
 /// | page | |
 /// |---|---|
+/// | `GET /`, `/dashboard/...` | the dashboard, for a browser |
 /// | `GET /healthz` | 200 while the process serves |
 /// | `GET /readyz` | 200 while updates are accepted, else 503 and why |
 /// | `GET /metrics` | Prometheus text |
 /// | `GET /stats`, `/stats/chats/<key>` | JSON |
+/// | `GET /stats/events` | server-sent events, see `stats_feed` |
 /// | `GET /admin/dead-letters?after=&limit=` | a page of them |
 /// | `GET /admin/dead-letters/<id>` | one, with its body |
 /// | `POST /admin/dead-letters/retry`, `/drop` | `{"ids":[..]}` (at most 1000)
@@ -62,9 +66,19 @@ class stats_pages {
  public:
   using reply = std::function<void(http::response)>;
   using timer = std::function<void(milliseconds, std::function<void()>)>;
+  /// Whom a stream is for.
+  struct listener {
+    std::function<bool(std::string)> send;  ///< false: gone, or too slow
+    std::function<void()> end;
+  };
+  /// Begins an answer without an end.
+  using opener = std::function<listener(http::response head)>;
 
   stats_pages(pages_options how, store::backend& store, metrics::registry& from,
               timer after);
+  ~stats_pages();
+  stats_pages(const stats_pages&) = delete;
+  stats_pages& operator=(const stats_pages&) = delete;
 
   /// Before this, and after `detach`, /readyz is 503.
   void attach(std::shared_ptr<node_view> to);
@@ -73,7 +87,8 @@ class stats_pages {
   void start_draining();
 
   /// Answers one request, once, within the timeout.
-  void take(const http::request& what, reply done);
+  /// @param open instead of `done`, for a stream; nothing: there are none here
+  void take(const http::request& what, reply done, opener open = {});
 
  private:
   struct exchange;
@@ -82,6 +97,7 @@ class stats_pages {
   void ready(exchange& x) const;
   void route(const http::request& what, std::shared_ptr<exchange> x);
   void stats(const http::request& what, std::shared_ptr<exchange> x);
+  void events(const http::request& what, std::shared_ptr<exchange> x);
   void admin(const http::request& what, std::shared_ptr<exchange> x);
   void drain(const http::request& what, exchange& x) const;
   void list_letters(const http::request& what, std::shared_ptr<exchange> x);
@@ -95,6 +111,7 @@ class stats_pages {
   mutable std::mutex mutex_;
   std::shared_ptr<node_view> view_;
   bool draining_ = false;
+  std::shared_ptr<stats_feed> feed_;  ///< nothing without a timer
 };
 
 }  // namespace troupe::app

@@ -16,9 +16,16 @@ result<std::unique_ptr<stats_server>> stats_server::listen(
   auto server = http::server::listen(
       on, std::move(where),
       [pages = out->pages_](http::request&& what, http::responder answer) {
-        pages->take(what, [answer = std::move(answer)](http::response page) {
-          answer(std::move(page));
-        });
+        pages->take(
+            what, [answer](http::response page) { answer(std::move(page)); },
+            [answer](http::response head) {
+              answer.start_stream(std::move(head));
+              return stats_pages::listener{
+                  [answer](std::string event) {
+                    return answer.send_chunk(std::move(event));
+                  },
+                  [answer] { answer.end_stream(); }};
+            });
       });
   if (!server)
     return server.error();

@@ -145,7 +145,8 @@ TEST_CASE("stats, chats and metrics are served") {
 TEST_CASE("what is no page is 404, what is no method of it 405") {
   desk d;
   d.pages->attach(d.node);
-  for (const char* path : {"/", "/stat", "/stats/x", "/healthz/x", "/statsx"}) {
+  for (const char* path :
+       {"/x", "/stat", "/stats/x", "/healthz/x", "/statsx"}) {
     INFO(path);
     CHECK(d.get(path).status == 404);
   }
@@ -157,6 +158,9 @@ TEST_CASE("what is no page is 404, what is no method of it 405") {
   CHECK(d.admin("GET", "/retry").status == 405);
   CHECK(d.admin("DELETE", "/1").status == 405);
   CHECK(d.ask("HEAD", "/healthz").status == 200);
+  // Whoever has the store only, has no events.
+  CHECK(d.get("/stats/events").status == 404);
+  CHECK(d.ask("HEAD", "/stats/events").status == 405);
 }
 
 TEST_CASE("actions need the bearer token, whole and right") {
