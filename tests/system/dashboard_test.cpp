@@ -33,6 +33,7 @@ std::string on_path(std::initializer_list<const char*> names) {
   return {};
 }
 
+constexpr int cannot_run = 77;  // what dashboard.mjs ends with
 constexpr const char* bearer = "the-bearer-token-of-the-dashboard";
 
 stage::environment dashboard_settings(const std::string& hold) {
@@ -101,6 +102,11 @@ TEST_CASE("a person on call sees and acts by the dashboard, in a browser") {
         seconds{600});
   };
   CHECK(asks("please: kill"));
+  if (!person.running() && person.wait() == cannot_run) {
+    std::cout << "SKIPPED: the dashboard in a browser: " << person.out();
+    on.stop();
+    return;
+  }
   if (has(person.out(), "please: kill")) {
     on.bot().signal(SIGKILL);
     on.bot().wait();

@@ -2,6 +2,7 @@
 // dashboard_test.cpp, which runs the bot and the simulator.
 //
 // usage: dashboard.mjs CHROMIUM URL HOLD PICTURES; the token is in TOKEN.
+// Exits with 77, and says why, if Chromium can't run on this machine.
 // Says "please: kill" and "please: start" when it wants that done to the bot,
 // and "all well" at the end.
 
@@ -229,9 +230,17 @@ async function says_when_the_node_is_gone(page) {
 
 // -----------------------------------------------------------------------------
 
-const chromium = await browser.start(program);
-try {
-  const page = await chromium.tab();
+async function first_tab(of) {
+  try {
+    return await of.tab();
+  } catch (e) {
+    say("can't run: " + String(e.message).replaceAll("\n", " ").slice(0, 300));
+    process.exitCode = 77;
+    return null;
+  }
+}
+
+async function look(page) {
   await page.size(1280, 920, false);
   await page.scheme("light");
   await page.call("Page.navigate", { url });
@@ -248,6 +257,12 @@ try {
   assert.deepEqual(strangers, [], "no request leaves the origin");
   assert.ok(page.requests.length > 8);
   say("all well");
+}
+
+const chromium = await browser.start(program);
+try {
+  const page = await first_tab(chromium);
+  if (page) await look(page);
 } catch (e) {
   say("failed: " + (e.stack || e));
   process.exitCode = 1;
