@@ -339,12 +339,46 @@ void batcher::send(group all) {
       send_run(std::move(run));
 }
 
-std::string batcher::key_of(const part& p) const {
-  return p.shard ? prefix_ + ':' + std::to_string(p.shard->value) + "}:m"
-                 : prefix_ + "}:m";
+std::string batcher::key_of(const part& p, std::string_view name) const {
+  auto key = prefix_;
+  if (p.shard)
+    key += ':' + std::to_string(p.shard->value);
+  return key.append("}:").append(name);
+}
+
+// A script call that replicas are waited for waits for more: for what it read
+// (see the script's end).
+bool batcher::is_plain(const group& run) const {
+  return !client_.waits() &&
+         std::all_of(run.begin(), run.end(), [](const waiting& w) {
+           return !w.what.plain_key.empty();
+         });
+}
+
+void batcher::send_plain(waiting one) {
+  const auto key = key_of(one.what, one.what.plain_key);
+  client_.run(key, {"HGETALL", key},
+              {.repeatable = true, .timeout = limits_.timeout, .reads = true},
+              [done = std::move(one.done)](result<reply> r) {
+                if (!r)
+                  return done(for_reader(r.error()));
+                // As the script's part would answer.
+                reply as_part;
+                as_part.type = reply::kind::list;
+                as_part.items.resize(2);
+                as_part.items[0].type = reply::kind::status;
+                as_part.items[0].text = "ok";
+                as_part.items[1] = std::move(*r);
+                done(std::move(as_part));
+              });
 }
 
 void batcher::send_run(group run) {
+  if (is_plain(run)) {
+    for (auto& one : run)
+      send_plain(std::move(one));
+    return;
+  }
   std::vector<std::string> keys;
   std::vector<arg> args;
   keys.reserve(run.size());
@@ -352,7 +386,7 @@ void batcher::send_run(group run) {
                     (client_.waits() ? " wait" : ""));
   bool writes = false;
   for (auto& p : run) {
-    keys.push_back(key_of(p.what));
+    keys.push_back(key_of(p.what, "m"));
     writes = writes || p.what.writes;
     args.emplace_back(std::string{p.what.op});
     args.emplace_back(std::to_string(p.what.args.size()));

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -35,7 +36,9 @@ struct batch_limits {
 /// **Threads**: any. Answers come on the loop, one at a time, also to what is
 /// refused. **Order**: parts of one thread for one shard run in the order they
 /// were given; accepts that one run gathers go together, at the place of the
-/// first, in update id order.
+/// first, in update id order. (A run of nothing but loads goes as plain
+/// commands: it may overtake a run without an answer that the server has
+/// forgotten the script of.)
 ///
 /// **Errors**, besides a part's own: a part that writes is `unknown_outcome`
 /// if its run's answer was lost; one that only reads is `unavailable` then.
@@ -92,9 +95,11 @@ class batcher {
   void join(std::vector<waiting_accept> all, group& into);
   void send(group all);
   void send_run(group run);
+  bool is_plain(const group& run) const;
+  void send_plain(waiting one);
   static void answer(group& run, result<reply> whole);
   void finished(std::size_t jobs, std::size_t bytes);
-  std::string key_of(const part& p) const;
+  std::string key_of(const part& p, std::string_view name) const;
 
   net::loop& loop_;
   client& client_;

@@ -33,7 +33,9 @@ void add_sights(part& p, const std::vector<const audience_change*>& all,
     else
       parcels.push_back({to, std::nullopt, {}, *a});
   }
-  p.add(own.size());
+  if (own.empty())
+    return;
+  p.add("a").add(own.size());
   for (const auto* a : own)
     add_sight(p, *a);
 }
@@ -41,7 +43,8 @@ void add_sights(part& p, const std::vector<const audience_change*>& all,
 void add_parcels(commit_plan& plan, std::size_t turn,
                  std::vector<parcel> parcels,
                  const std::vector<std::size_t>& notices) {
-  plan.what.add(parcels.size());
+  if (!parcels.empty())
+    plan.what.add("p").add(parcels.size());
   for (std::size_t i = 0; i < parcels.size(); ++i) {
     plan.what.add(parcels[i].to.value).add(parcel_text(parcels[i]));
     std::optional<std::size_t> notice;
@@ -49,11 +52,6 @@ void add_parcels(commit_plan& plan, std::size_t turn,
       notice = notices[i];
     plan.parcels.push_back({turn, notice, std::move(parcels[i])});
   }
-}
-
-// Empty, or the error behind a mark: an error may be an empty text, too.
-std::string marked(const std::optional<std::string>& dead) {
-  return dead ? "!" + *dead : std::string{};
 }
 
 void add_record(part& p, const turn& t, wall_time now) {
@@ -64,12 +62,37 @@ void add_record(part& p, const turn& t, wall_time now) {
     fields.emplace_back("m", &*t.mode);
   if (t.memo)
     fields.emplace_back("e", &*t.memo);
-  p.add(fields.size());
+  if (!fields.empty())
+    p.add("f").add(fields.size());
   for (const auto& [name, value] : fields)
-    p.add(std::string{name}).add(*value);
+    p.add(name).add(*value);
   const auto expires = new_expiry(t, now);
-  p.add(expires ? std::to_string(*expires) : std::string{});
-  p.add_signed(record_grace.count()).add(most_labels);
+  if (expires && *expires == 0)
+    p.add("k");
+  else if (expires)
+    p.add("x").add(std::to_string(*expires)).add_signed(record_grace.count());
+}
+
+void add_calls(part& p, const std::vector<call>& calls) {
+  if (calls.empty())
+    return;
+  if (std::any_of(calls.begin(), calls.end(),
+                  [](const call& c) { return !c.label.empty(); }))
+    p.add("l").add(most_labels);
+  p.add("c").add(calls.size());
+  for (const auto& c : calls)
+    p.add(call_id_text(c.id)).add(call_text(c)).add(c.label);
+}
+
+void add_timers(part& p, const turn& t) {
+  if (!t.cancel.empty())
+    p.add("r").add(t.cancel.size());
+  for (const auto& name : t.cancel)
+    p.add(name);
+  if (!t.set.empty())
+    p.add("t").add(t.set.size());
+  for (const auto& s : t.set)
+    p.add(s.name).add_signed(to_ms(s.due)).add(s.body);
 }
 
 void add_turn(commit_plan& plan, std::size_t number, const turn& t,
@@ -81,15 +104,8 @@ void add_turn(commit_plan& plan, std::size_t number, const turn& t,
   else
     p.add(t.seq.value);
   add_record(p, t, now);
-  p.add(t.calls.size());
-  for (const auto& c : t.calls)
-    p.add(call_id_text(c.id)).add(call_text(c)).add(c.label);
-  p.add(t.cancel.size());
-  for (const auto& name : t.cancel)
-    p.add(name);
-  p.add(t.set.size());
-  for (const auto& s : t.set)
-    p.add(s.name).add_signed(to_ms(s.due)).add(s.body);
+  add_calls(p, t.calls);
+  add_timers(p, t);
   std::vector<parcel> parcels;
   std::vector<std::size_t> away;
   std::vector<const notice*> own;
@@ -102,7 +118,8 @@ void add_turn(commit_plan& plan, std::size_t number, const turn& t,
     parcels.push_back({to, t.notices[i], t.key, std::nullopt});
     away.push_back(i);
   }
-  p.add(own.size());
+  if (!own.empty())
+    p.add("n").add(own.size());
   for (const auto* n : own)
     p.add(entry_head(n->type, n->to, {}, now)).add(notice_body(t.key, *n));
   std::vector<const audience_change*> sights;
@@ -110,10 +127,12 @@ void add_turn(commit_plan& plan, std::size_t number, const turn& t,
     sights.push_back(&a);
   add_sights(p, sights, shards, parcels);
   add_parcels(plan, number, std::move(parcels), away);
-  p.add(marked(t.dead));
-  p.add(t.fired ? entry_head(entry_kind::timer, t.key, {}, t.fired->due,
-                             t.fired->name)
-                : std::string{});
+  if (t.dead)
+    p.add("d").add(*t.dead).add(t.fired
+                                    ? entry_head(entry_kind::timer, t.key, {},
+                                                 t.fired->due, t.fired->name)
+                                    : std::string{});
+  p.add("");
 }
 
 void add_settlement(commit_plan& plan, std::size_t number, const settlement& s,
@@ -123,17 +142,17 @@ void add_settlement(commit_plan& plan, std::size_t number, const settlement& s,
   // The same rule as `note_message`; the script knows the label's latest call.
   const bool noted = s.outcome == call_outcome::sent && !s.label.empty() &&
                      s.message_id != 0 && s.to == s.from;
-  p.add(call_id_text(s.id)).add(std::string{final ? "1" : "0"});
-  p.add(to_string(s.from)).add(noted ? s.label : std::string{});
-  p.add_signed(s.message_id);
+  p.add(call_id_text(s.id)).add(final ? "1" : "0");
+  if (noted)
+    p.add("l").add(to_string(s.from)).add(s.label).add_signed(s.message_id);
   if (final && s.event)
-    p.add(entry_head(entry_kind::outcome, s.from, {}, now)).add(s.event);
-  else
-    p.add(std::string{}).add(std::string{});
-  const bool spent = s.spent > 0 && s.to.is_group();
-  p.add_signed(spent ? to_ms(s.spent_at) : 0);
-  p.add(spent ? to_string(s.to) + ' ' + std::to_string(s.spent)
-              : std::string{});
+    p.add("e")
+        .add(entry_head(entry_kind::outcome, s.from, {}, now))
+        .add(s.event);
+  if (s.spent > 0 && s.to.is_group())
+    p.add("g")
+        .add_signed(to_ms(s.spent_at))
+        .add(to_string(s.to) + ' ' + std::to_string(s.spent));
   std::vector<parcel> parcels;
   std::vector<const audience_change*> sights;
   if (s.audience)
@@ -141,11 +160,11 @@ void add_settlement(commit_plan& plan, std::size_t number, const settlement& s,
   add_sights(p, sights, shards, parcels);
   add_parcels(plan, number, std::move(parcels), {});
   if (s.dead && s.dead_body)
-    p.add(marked(s.dead))
+    p.add("d")
+        .add(*s.dead)
         .add(entry_head(entry_kind::call, s.from, {}, s.spent_at))
         .add(s.dead_body);
-  else
-    p.add(std::string{}).add(std::string{}).add(std::string{});
+  p.add("");
 }
 
 commit_plan begin_plan(const char* op, const lease& held, std::size_t size) {

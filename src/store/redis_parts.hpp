@@ -39,6 +39,8 @@ struct part {
   std::vector<arg> args;
   bool writes = false;
   std::size_t bytes = 0;
+  /// A HGETALL of this key of the shard answers the same, without the script.
+  std::string plain_key;
 
   part& add(std::string text);
   part& add(payload text);

@@ -61,6 +61,7 @@ result<std::vector<entry>> read_entries(reading in) {
 part load_part(shard_id shard, const chat_key& key) {
   auto p = make_part("load", shard, false);
   p.add(to_string(key));
+  p.plain_key = "c:" + to_string(key);
   return p;
 }
 

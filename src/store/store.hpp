@@ -272,6 +272,8 @@ struct member {
   audience_status status = audience_status::active;
   std::string language;
   wall_time first_seen;
+  /// Of the last change, and of the last turn to the hour: chats report one an
+  /// hour, since it would be a write with every turn.
   wall_time last_seen;
 };
 

@@ -97,6 +97,19 @@ TEST_CASE("a call id that is there already is corrupt", "[contract]") {
   CHECK(s.commit(held, {t}).error().code == errc::corrupt);
   CHECK(s.load_one(key).version == 1);
   CHECK(s.stats().outbox == 1);
+  // Nor is anything left of what came before it in the same step.
+  t.calls = {call_of(key, {3}), call_of(key, {4}), call_of(key, {3})};
+  CHECK(s.commit(held, {t}).error().code == errc::corrupt);
+  CHECK(s.stats().outbox == 1);
+  t.calls = {call_of(key, {2})};
+  auto next = turn_of(key, 2, accept_one(s, 3, key));
+  next.calls = {call_of(key, {1})};
+  CHECK(s.commit(held, {t, next}).error().code == errc::corrupt);
+  CHECK(s.load_one(key).version == 1);
+  auto left = s.outbox(held.shard).value();
+  REQUIRE(left.size() == 1);
+  CHECK(left[0].id == call_id{1});
+  CHECK(s.backlog(held.shard).value().size() == 2);
 }
 
 TEST_CASE("a labelled call's outcome becomes an entry in the same step",

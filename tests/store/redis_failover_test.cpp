@@ -145,6 +145,8 @@ TEST_CASE("what no replica has yet is not shown to an owner either (G1)") {
   // Nor is a repeat taken for done, also over a connection that wrote nothing.
   primary.ask({"CLIENT", "KILL", "TYPE", "normal"});
   CHECK_FALSE(s.accept({arriving(2, key)}).has_value());
+  primary.ask({"CLIENT", "KILL", "TYPE", "normal"});
+  CHECK(s.load({key}).error().code == errc::unavailable);
   replica.thaw();
   CHECK(eventually([&] {
     const auto again = s.accept({arriving(2, key)});

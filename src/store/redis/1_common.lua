@@ -4,9 +4,9 @@
 -- one shard. A part checks first and writes then, so that it happens whole or
 -- not at all; a part that fails leaves the others alone.
 --
--- What is slow here are commands (a few microseconds each) and the
+-- What is slow here are commands (a few microseconds each), arguments, and the
 -- making of functions and tables. So what a run has asked once it remembers,
--- until a part of it changes that.
+-- until a part of it changes that; what an operation does not need is not sent.
 --
 -- The line at the top makes Redis refuse the script before its first write
 -- when it may not write: out of memory, a read-only replica, a disk that fails.
@@ -36,7 +36,7 @@ end
 
 -- Whole numbers in full: Lua's own writing of them ends at 14 digits.
 local function whole(n)
-  return string.format('%.0f', n)
+  return string.format('%d', n)
 end
 
 -- Leases live by the server's clock, not by the nodes'. A run is one moment.
@@ -51,7 +51,7 @@ end
 
 -- The first of `n` new sequences.
 local function next_seq(n)
-  return call('HINCRBY', p .. 'm', 'tail', n) - n + 1
+  return call('HINCRBY', p .. 'm', 'tail', whole(n)) - n + 1
 end
 
 local function put_entry(seq, head, body)

@@ -13,7 +13,7 @@ local function make_bitmap(key)
   for _, one in ipairs(all) do
     call('SETBIT', key, one, 1)
   end
-  blocks[key] = {bitmap = true}
+  blocks[key] = {bitmap = true, lasts = false}
 end
 
 -- One of sixteen, whatever step the ids come in: then a set is measured. Of
@@ -26,7 +26,7 @@ end
 local function is_fresh(block, offset, window)
   local key = p .. 'd:' .. block
   if not blocks[key] then
-    blocks[key] = {bitmap = call('TYPE', key).ok == 'string'}
+    blocks[key] = {bitmap = call('TYPE', key).ok == 'string', lasts = false}
   end
   if blocks[key].bitmap then
     if call('SETBIT', key, offset, 1) == 1 then

@@ -4,29 +4,48 @@ files[#files + 1] = function()
 
 local none = {}
 
+-- Most turns have little of what a turn can have. What is there comes behind
+-- its letter, and an empty text at the end: each argument that is not there is
+-- one that Redis need not read.
 local function read_turn()
-  local t = {key = text(), version = text(), seq = text()}
+  local t = {key = text(), version = text(), seq = text(), calls = none,
+             cancel = none, set = none, notices = none, sights = none,
+             parcels = none}
   t.fields = {'v', whole(tonumber(t.version) + 1)}
   if t.seq == '' then
     t.timer, t.due = text(), text()
   end
-  for _ = 1, number() * 2 do
-    t.fields[#t.fields + 1] = text()
+  local kind = text()
+  while kind ~= '' do
+    if kind == 'f' then
+      for _ = 1, number() * 2 do
+        t.fields[#t.fields + 1] = text()
+      end
+    elseif kind == 'k' then
+      t.kept = true
+    elseif kind == 'x' then
+      t.expires, t.grace = text(), number()
+    elseif kind == 'c' then
+      t.calls = read_triples()
+    elseif kind == 'l' then
+      t.labels = number()
+    elseif kind == 'r' then
+      t.cancel = read_texts()
+    elseif kind == 't' then
+      t.set = read_triples()
+    elseif kind == 'n' then
+      t.notices = read_pairs()
+    elseif kind == 'a' then
+      t.sights = read_sights()
+    elseif kind == 'p' then
+      t.parcels = read_pairs()
+    elseif kind == 'd' then
+      t.dead, t.dead_head = text(), text()
+    else
+      error('a turn has no ' .. tostring(kind))
+    end
+    kind = text()
   end
-  t.expires, t.grace = text(), number()
-  t.kept = t.expires == '0'
-  if t.kept or t.expires == '' then
-    t.expires = nil
-  end
-  t.labels = number()
-  t.calls = read_triples()
-  t.cancel = read_texts()
-  t.set = read_triples()
-  t.notices = read_pairs()
-  t.sights = read_sights()
-  t.parcels = read_pairs()
-  t.dead, t.dead_head = text(), text()
-  t.dead = t.dead ~= '' and string.sub(t.dead, 2)
   return t
 end
 
@@ -207,8 +226,7 @@ function ops.commit()
   for i, t in ipairs(turns) do
     local answer = {}
     if not t.stale then
-      answer[1] = {}
-      answer[2] = {}
+      answer = {{}, {}}
       acknowledge(t)
       put_record(t)
       for _, name in ipairs(t.cancel) do
@@ -232,16 +250,26 @@ function ops.commit()
 end
 
 local function read_settlement()
-  local s = {id = text(), final = text() == '1', record = text(), label = text(),
-          message = text(), head = text(), body = text(), spent_at = text(),
-          spent = text(), sights = read_sights(), parcels = read_pairs(),
-          dead = text(), dead_head = text(), dead_body = text()}
-  for _, name in ipairs({'label', 'head', 'spent', 'dead'}) do
-    if s[name] == '' then
-      s[name] = nil
+  local s = {id = text(), final = text() == '1', sights = none, parcels = none}
+  local kind = text()
+  while kind ~= '' do
+    if kind == 'l' then
+      s.record, s.label, s.message = text(), text(), text()
+    elseif kind == 'e' then
+      s.head, s.body = text(), text()
+    elseif kind == 'g' then
+      s.spent_at, s.spent = text(), text()
+    elseif kind == 'a' then
+      s.sights = read_sights()
+    elseif kind == 'p' then
+      s.parcels = read_pairs()
+    elseif kind == 'd' then
+      s.dead, s.dead_head, s.dead_body = text(), text(), text()
+    else
+      error('a settlement has no ' .. tostring(kind))
     end
+    kind = text()
   end
-  s.dead = s.dead and string.sub(s.dead, 2)
   return s
 end
 
