@@ -8,6 +8,8 @@ namespace troupe::actors {
 
 namespace {
 
+// A store that has not answered for so long hangs. Less than leases last.
+constexpr milliseconds store_patience{1'500};
 // A shard that another node hands over is free within milliseconds of it.
 constexpr milliseconds claim_every{100};
 constexpr milliseconds read_pause{100};
@@ -142,6 +144,7 @@ void lease_actor::on_claimed(claimed& m) {
   delayed_send(this, claim_every, go_atom::value);
   if (!m.answer) {
     shared_->count.store_errors.add();
+    shared_->store_failed();
     return;
   }
   auto now = shared_->how.time->mono();
@@ -228,9 +231,15 @@ void lease_actor::release(const store::lease& which) {
 // -- renewing -----------------------------------------------------------------
 
 void lease_actor::renew() {
+  // Who sends us updates may go by /readyz: no accept would tell of a store
+  // that fails, or does not answer at all.
+  const auto now = shared_->how.time->mono();
+  if (renewing_ && now - renewing_since_ > store_patience)
+    shared_->store_failed();
   if (renewing_ || held_.empty() || shared_->stopping)
     return;
   renewing_ = true;
+  renewing_since_ = now;
   std::vector<owned> which;
   std::vector<store::lease> leases;
   for (auto& [shard, x] : held_) {
@@ -240,7 +249,7 @@ void lease_actor::renew() {
   shared_->store.renew(
       std::move(leases), shared_->how.cluster.ttl,
       [me = caf::actor_cast<caf::actor>(this), which = std::move(which),
-       asked = shared_->how.time->mono()](auto answer) {
+       asked = now](auto answer) {
         caf::anon_send(me, renewed{asked, which, std::move(answer)});
       });
 }
@@ -249,10 +258,10 @@ void lease_actor::on_renewed(renewed& m) {
   renewing_ = false;
   if (!m.answer) {
     shared_->count.store_errors.add();
+    shared_->store_failed();
     return;  // asked again at the next tick
   }
-  // Who sends us updates may go by /readyz, and then no accept would ever say
-  // that the store works again.
+  // What took too long was noted as a failure after it was asked for.
   shared_->store_works(m.asked);
   for (auto& x : m.leases) {
     auto still = std::find_if(m.answer->begin(), m.answer->end(),

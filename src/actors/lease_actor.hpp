@@ -56,6 +56,7 @@ class lease_actor : public actor_base {
   bool claiming_ = false;
   bool claim_soon_ = false;
   bool renewing_ = false;
+  mono_time renewing_since_{};
 };
 
 }  // namespace troupe::actors

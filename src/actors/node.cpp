@@ -316,8 +316,7 @@ void node::webhook(http::request&& what, http::responder answer) {
 }
 
 bool node::ready() const noexcept {
-  auto& s = *impl_->shared;
-  return !s.draining && !s.store_down;
+  return is_ready(*impl_->shared);
 }
 
 bool node::impl::quiet() const {

@@ -130,7 +130,7 @@ json::object actors_of(const services& s, const collection& c) {
 std::string render(services& s, const history& past, collection& c) {
   json::object root;
   root["node"] = s.how.name;
-  root["ready"] = !s.draining && !s.store_down;
+  root["ready"] = is_ready(s);
   root["draining"] = s.draining.load();
   auto up = s.how.time->mono() - s.started;
   root["uptime_s"] = std::chrono::duration<double>(up).count();
@@ -228,6 +228,12 @@ void keep_history(const std::shared_ptr<services>& of,
                  });
 }
 
+// A node that joins is handed its shards first: until then whoever rolls a
+// deployment waits with the next one.
+bool is_ready(const services& s) noexcept {
+  return !s.draining && !s.store_down && (!s.clustered() || s.joined);
+}
+
 void add_probes(metrics::registry& into, std::weak_ptr<services> of) {
   auto probe = [&](const char* name, const char* help, auto value) {
     into.add_probe(name, help, {}, [of, value] {
@@ -260,7 +266,7 @@ void add_probes(metrics::registry& into, std::weak_ptr<services> of) {
   probe("troupe_shards_held", "Shards that this node has the lease of.",
         [](services& s) { return s.leases_held.load(); });
   probe("troupe_ready", "1 while updates are taken, as /readyz says.",
-        [](services& s) { return !s.draining && !s.store_down; });
+        [](services& s) { return is_ready(s); });
 }
 
 }  // namespace troupe::actors

@@ -19,6 +19,10 @@ void collect_stats(const std::shared_ptr<services>& shared,
 void keep_history(const std::shared_ptr<services>& of,
                   const std::shared_ptr<history>& past);
 
+/// As /readyz says: it is not draining, its store answers, and it has had the
+/// shards that should be its own.
+bool is_ready(const services& s) noexcept;
+
 /// `/stats/chats/<key>`.
 void collect_chat_stats(const std::shared_ptr<services>& shared, chat_key key,
                         callback<std::string> done);

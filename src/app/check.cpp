@@ -27,7 +27,10 @@ class checks {
 
   int run(const std::string& file) {
     ok("configuration", file.empty() ? "no file; environment and flags" : file);
-    node_is_running_ = find_running(with_).has_value();
+    auto running = find_running(with_);
+    node_is_running_ = running.has_value();
+    if (running)
+      node_ = std::move(*running);
     telegram();
     if (!node_is_running_) {
       store();
@@ -38,7 +41,7 @@ class checks {
         listener("stats.listen", stats_server_of(with_));
       }
     } else {
-      ok("store", "held by the running node");
+      store_of_node();
       ok("listeners", "held by the running node");
     }
     if (!with_.cluster_ca.empty())
@@ -149,6 +152,17 @@ class checks {
                                      " webhook set URL` registers one"
                                : "none is set; `run` will register it");
     }
+    if (!with_.webhook_public_url.empty() &&
+        text("url") != public_url(with_, with_.webhook_public_url)) {
+      if (node_is_running_)
+        return fail("webhook",
+                    host + " is registered, but not our webhook.public_url",
+                    "find out who else registers (another deployment with "
+                    "this token?), then `" +
+                        talk_.program() + " webhook set " +
+                        without_path(with_.webhook_public_url) + "`");
+      return ok("webhook", host + " is registered; `run` will replace it");
+    }
     std::string found =
         host + ", " + text("pending_update_count") + " updates pending";
     if (const auto last = text("last_error_message"); !last.empty()) {
@@ -190,6 +204,21 @@ class checks {
              : "look at store.url, or restore a backup");
   }
 
+  /// The node has it, so the node says how it is.
+  void store_of_node() {
+    http::request what;
+    what.target = "/readyz";
+    const auto got = node_->ask(std::move(what));
+    if (got && got->status == 200)
+      return ok("store", "held by the running node, which is ready");
+    const auto page = got ? parse_json(got->body) : got.error();
+    const json::object* in = page ? page->if_object() : nullptr;
+    fail("store",
+         "held by the running node, which is not ready: " +
+             (in ? text_of(*in, "why") : std::string{"no answer"}),
+         "look at the node's log and at the store itself (docs/RUNBOOK.md)");
+  }
+
   void listener(const std::string& key, http::server_options where) {
     net::loop loop;
     const std::string address =
@@ -208,6 +237,7 @@ class checks {
   const settings& with_;
   const invocation& call_;
   console& talk_;
+  std::unique_ptr<node_link> node_;  ///< the running one, if there is
   bool node_is_running_ = false;
   int failed_ = 0;
   json::array list_;

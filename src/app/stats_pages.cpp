@@ -171,7 +171,7 @@ void stats_pages::ready(exchange& x) const {
   } else if (!node) {
     why = "starting";
   } else if (!node->ready()) {
-    why = "the store fails, or leases are lost";
+    why = "the store fails or hangs, or shards are still being handed over";
   }
   if (why.empty())
     return x.answer(json_page(200, json::object{{"ready", true}}));

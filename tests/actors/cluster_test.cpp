@@ -185,6 +185,30 @@ TEST_CASE(
   CHECK(updates.complete(telegram, true));
 }
 
+TEST_CASE(
+    "a node is ready when it has its shards, and while it can renew them") {
+  telegram_double telegram;
+  auto way = way_to("ready");
+  auto& store_of_a = *way;
+  rig a{hasty("a"), bot(), std::move(way), telegram.url()};
+  CHECK(eventually([&] { return a.node().ready(); }));
+  CHECK(owned_by(a).size() == cluster_shards);
+  {
+    // One that comes later waits for what is handed over to it.
+    rig b{hasty("b"), bot(), way_to("ready"), telegram.url()};
+    REQUIRE(eventually([&] { return b.node().ready(); }));
+    CHECK(!owned_by(b).empty());
+    CHECK(b.node().drain(30s));
+    CHECK_FALSE(b.node().ready());
+  }
+  // Its store hangs: renewals are answered, but for a while far too late.
+  CHECK(eventually([&] { return a.node().ready(); }));
+  store_of_a.at(store_of_a.operations() + 1,
+                {store::fault::what::delay, 6, 4'000ms});
+  CHECK(eventually([&] { return !a.node().ready(); }));
+  CHECK(eventually([&] { return a.node().ready(); }));
+}
+
 TEST_CASE("G6: who can't renew stops sending before another may begin") {
   std::atomic<bool> answers{false};
   auto script = [&](auto&, int) -> std::optional<http::response> {

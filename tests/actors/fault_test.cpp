@@ -110,6 +110,20 @@ TEST_CASE(
         std::vector<std::string>{"n=1 text=a", "n=2 text=b"});
 }
 
+TEST_CASE(
+    "a node is not ready while its store fails, with no update to show it") {
+  telegram_double telegram;
+  auto broken = std::make_unique<store::faulty>(memory_store());
+  auto& s = *broken;
+  rig r{fast(), std::make_shared<counter_bot>(), std::move(broken),
+        telegram.url()};
+  CHECK(r.node().ready());
+  s.at(s.operations() + 1, store::fault{store::fault::what::fail, ~0ULL, {}});
+  CHECK(eventually([&] { return !r.node().ready(); }));
+  s.heal();
+  CHECK(eventually([&] { return r.node().ready(); }));
+}
+
 TEST_CASE("G11: while the store is away updates are refused, none is lost") {
   telegram_double telegram;
   auto broken = std::make_unique<store::faulty>(memory_store());

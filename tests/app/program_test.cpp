@@ -225,6 +225,25 @@ TEST_CASE("check says ok or FAIL for each thing, and what to do") {
   const auto machine = run_bot({"check", "--json"}, env);
   CHECK(object(machine.out).at("ok") == false);
 
+  env["TROUPE_BOT_MODE"] = "webhook";
+  env["TROUPE_WEBHOOK_PUBLIC_URL"] = "https://ours.example";
+  const auto other = run_bot({"check"}, env);
+  CHECK(has(other.out,
+            "ok    webhook: https://bots.example is registered; "
+            "`run` will replace it"));
+  CHECK_FALSE(has(other.out, "hook-path"));
+  telegram.answer("getWebhookInfo", 200,
+                  "{\"ok\":true,\"result\":{\"url\":"
+                  "\"https://ours.example/webhook\","
+                  "\"pending_update_count\":3,\"last_error_message\":"
+                  "\"Connection refused\"}}");
+  const auto unreached = run_bot({"check"}, env);
+  CHECK(unreached.code == 1);
+  CHECK(has(unreached.out,
+            "FAIL  webhook: https://ours.example, 3 updates "
+            "pending, last error: Connection refused"));
+  env.erase("TROUPE_WEBHOOK_PUBLIC_URL");
+
   env["TROUPE_BOT_API_ROOT"] = "http://127.0.0.1:9";
   const auto down = run_bot({"check"}, env);
   CHECK(down.code == 1);

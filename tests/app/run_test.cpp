@@ -65,7 +65,8 @@ TEST_CASE("the running node is asked for its dead letters") {
   REQUIRE(eventually([&] {
     return has(run_bot({"dead-letters", "list"}, env).out, "poisoned");
   }));
-  CHECK(has(run_bot({"check"}, env).out, "store: held by the running node"));
+  CHECK(has(run_bot({"check"}, env).out,
+            "ok    store: held by the running node, which is ready"));
   CHECK(run_bot({"stats", "--json"}, env).code == 0);
   const auto retried = run_bot({"dead-letters", "retry", "--all"}, env);
   CHECK(retried.code == 0);
