@@ -7,7 +7,7 @@ namespace {
 constexpr auto last_entry_kind =
     static_cast<std::uint8_t>(store::entry_kind::timer);
 constexpr auto last_key_kind =
-    static_cast<std::uint8_t>(chat_key::kind::opaque);
+    static_cast<std::uint8_t>(chat_key::kind::campaign);
 
 }  // namespace
 

@@ -7,10 +7,11 @@ namespace troupe {
 
 namespace {
 
-constexpr std::array<std::pair<chat_key::kind, std::string_view>, 3> prefixes{{
+constexpr std::array<std::pair<chat_key::kind, std::string_view>, 4> prefixes{{
     {chat_key::kind::poll, "poll:"},
     {chat_key::kind::update, "update:"},
     {chat_key::kind::opaque, "opaque:"},
+    {chat_key::kind::campaign, "campaign:"},
 }};
 
 // The finaliser of splitmix64: full avalanche, public domain constants.
@@ -50,8 +51,10 @@ result<chat_key> parse_chat_key(std::string_view text) {
 }
 
 std::uint64_t stable_hash(const chat_key& key) noexcept {
-  return mix(static_cast<std::uint64_t>(key.id) ^
-             (static_cast<std::uint64_t>(key.type) << 62));
+  // Two bits tell the first four kinds apart; a third came later.
+  const auto type = static_cast<std::uint64_t>(key.type);
+  return mix(static_cast<std::uint64_t>(key.id) ^ (type << 62) ^
+             (type >> 2 << 61));
 }
 
 std::int64_t stable_hash(std::string_view text) noexcept {

@@ -50,10 +50,11 @@ using dead_letter_id = strong_id<struct dead_letter_id_tag, std::uint64_t>;
 /// Telegram gives both the same id.
 struct chat_key {
   enum class kind : std::uint8_t {
-    chat = 0,    ///< a chat's id, or the id of a user where there is no chat
-    poll = 1,    ///< a poll's id
-    update = 2,  ///< an update that names neither: ordered with nothing
-    opaque = 3,  ///< a hash of a string id (guest queries, odd poll ids)
+    chat = 0,      ///< a chat's id, or the id of a user where there is no chat
+    poll = 1,      ///< a poll's id
+    update = 2,    ///< an update that names neither: ordered with nothing
+    opaque = 3,    ///< a hash of a string id (guest queries, odd poll ids)
+    campaign = 4,  ///< no chat: a broadcast's number; 0 is their register
   };
 
   kind type = kind::chat;
@@ -61,6 +62,9 @@ struct chat_key {
 
   static constexpr chat_key chat(std::int64_t n) { return {kind::chat, n}; }
   static constexpr chat_key poll(std::int64_t n) { return {kind::poll, n}; }
+  static constexpr chat_key campaign(std::int64_t n) {
+    return {kind::campaign, n};
+  }
   static constexpr chat_key lone(update_id n) {
     return {kind::update, n.value};
   }
@@ -73,7 +77,8 @@ struct chat_key {
   constexpr bool is_group() const { return type == kind::chat && id < 0; }
 };
 
-/// Written form: `42`, `-1001`, `poll:7`, `update:9`, `opaque:5`.
+/// Written form: `42`, `-1001`, `poll:7`, `update:9`, `opaque:5`,
+/// `campaign:1`.
 std::string to_string(const chat_key& key);
 
 /// Reads the written form.

@@ -78,6 +78,16 @@ result<> check_settle(const lease& held,
   return {};
 }
 
+void add_outcome(campaign_tally& to, const settlement& s) {
+  switch (s.outcome) {
+    case call_outcome::sent:
+    case call_outcome::collapsed: ++to.sent; break;
+    case call_outcome::failed: ++(s.audience ? to.blocked : to.failed); break;
+    case call_outcome::unknown: ++to.unknown; break;
+    case call_outcome::attempting: break;
+  }
+}
+
 std::string notice_body(const chat_key& from, const notice& what) {
   if (what.type == entry_kind::call)
     return what.text;

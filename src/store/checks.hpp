@@ -26,6 +26,9 @@ constexpr bool is_final(call_outcome o) {
   return o != call_outcome::attempting;
 }
 
+/// Adds a final outcome to its campaign's tally.
+void add_outcome(campaign_tally& to, const settlement& s);
+
 /// The body of a notice's journal entry.
 std::string notice_body(const chat_key& from, const notice& what);
 

@@ -253,6 +253,13 @@ void faulty::audience(std::optional<chat_key> after, std::size_t limit,
   });
 }
 
+void faulty::tallies(std::vector<std::uint64_t> campaigns,
+                     callback<std::vector<campaign_tally>> done) {
+  meet(std::move(done), [&](callback<std::vector<campaign_tally>> d) {
+    inner_->tallies(std::move(campaigns), std::move(d));
+  });
+}
+
 void faulty::stats(callback<figures> done) {
   meet(std::move(done),
        [&](callback<figures> d) { inner_->stats(std::move(d)); });

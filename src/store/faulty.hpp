@@ -85,6 +85,8 @@ class faulty final : public backend {
             callback<std::size_t> done) override;
   void audience(std::optional<chat_key> after, std::size_t limit,
                 callback<std::vector<member>> done) override;
+  void tallies(std::vector<std::uint64_t> campaigns,
+               callback<std::vector<campaign_tally>> done) override;
   void stats(callback<figures> done) override;
   void close() override { inner_->close(); }
 

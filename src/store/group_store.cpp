@@ -180,6 +180,12 @@ class group_store final : public backend {
       return e.audience(after, limit);
     });
   }
+  void tallies(std::vector<std::uint64_t> campaigns,
+               callback<std::vector<campaign_tally>> done) override {
+    submit<std::vector<campaign_tally>>(
+        false, std::move(done),
+        [c = std::move(campaigns)](engine& e) { return e.tallies(c); });
+  }
   void stats(callback<figures> done) override {
     submit<figures>(false, std::move(done),
                     [](engine& e) { return e.stats(); });

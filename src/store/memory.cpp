@@ -229,6 +229,16 @@ result<std::vector<member>> memory_engine::audience(
   return out;
 }
 
+result<std::vector<campaign_tally>> memory_engine::tallies(
+    const std::vector<std::uint64_t>& campaigns) {
+  std::vector<campaign_tally> out;
+  for (const auto c : campaigns) {
+    const auto found = tallies_.find(c);
+    out.push_back(found == tallies_.end() ? campaign_tally{} : found->second);
+  }
+  return out;
+}
+
 result<figures> memory_engine::stats() {
   figures f;
   f.journal = count_all(&shard_data::journal);

@@ -76,6 +76,8 @@ class memory_engine : public engine {
   result<std::size_t> drop(const std::vector<dead_letter_id>& which) override;
   result<std::vector<member>> audience(const std::optional<chat_key>& after,
                                        std::size_t limit) override;
+  result<std::vector<campaign_tally>> tallies(
+      const std::vector<std::uint64_t>& campaigns) override;
   result<figures> stats() override;
 
  private:
@@ -128,6 +130,7 @@ class memory_engine : public engine {
   std::map<std::uint64_t, dead_letter> dead_;
   std::uint64_t last_dead_ = 0;
   std::map<chat_key, member> audience_;
+  std::map<std::uint64_t, campaign_tally> tallies_;
   mono_time swept_{};
 };
 

@@ -191,6 +191,8 @@ result<std::vector<std::optional<entry>>> memory_engine::settle(
     }
     if (s.audience)
       change_audience(*s.audience);
+    if (s.campaign != 0)
+      add_outcome(tallies_[s.campaign], s);
     if (s.dead && s.dead_body) {
       dead_letter d{{++last_dead_}, held.shard, entry_kind::call,
                     s.from,         {},         s.spent_at,

@@ -134,11 +134,15 @@ std::string call_text(const call& c) {
   std::string out;
   out.reserve(c.body->size() + c.method.size() + c.label.size() + 96);
   out += c.attempted ? '1' : '0';
-  for (const bool flag :
-       {c.policy == call_policy::at_most_once, c.reply, c.bulk}) {
+  for (const bool flag : {c.policy == call_policy::at_most_once, c.reply}) {
     out += '\t';
     out += flag ? '1' : '0';
   }
+  // A campaign's number stands in the place of the flag.
+  out += '\t';
+  out += !c.bulk           ? "0"
+         : c.campaign == 0 ? "1"
+                           : 'c' + std::to_string(c.campaign);
   for (const auto& field : {std::to_string(to_ms(c.at)), to_string(c.from),
                             to_string(c.to), c.method, c.label, c.target}) {
     out += '\t';
@@ -165,7 +169,13 @@ std::optional<call> read_call(std::string_view id, std::string_view text) {
   if (fields[1] == "1")
     c.policy = call_policy::at_most_once;
   c.reply = fields[2] == "1";
-  c.bulk = fields[3] == "1";
+  c.bulk = fields[3] != "0";
+  if (fields[3].starts_with('c')) {
+    const auto campaign = read_whole<std::uint64_t>(fields[3].substr(1));
+    if (!campaign)
+      return std::nullopt;
+    c.campaign = *campaign;
+  }
   c.at = from_ms(*at);
   c.from = *from;
   c.to = *to;

@@ -135,6 +135,17 @@ void add_turn(commit_plan& plan, std::size_t number, const turn& t,
   p.add("");
 }
 
+/// The field of hash `k` that it adds one to.
+std::string tally_field(const settlement& s) {
+  campaign_tally one;
+  add_outcome(one, s);
+  const char* const how = one.sent != 0      ? ":sent"
+                          : one.failed != 0  ? ":failed"
+                          : one.blocked != 0 ? ":blocked"
+                                             : ":unknown";
+  return std::to_string(s.campaign) + how;
+}
+
 void add_settlement(commit_plan& plan, std::size_t number, const settlement& s,
                     std::uint16_t shards, wall_time now) {
   auto& p = plan.what;
@@ -164,6 +175,8 @@ void add_settlement(commit_plan& plan, std::size_t number, const settlement& s,
         .add(*s.dead)
         .add(entry_head(entry_kind::call, s.from, {}, s.spent_at))
         .add(s.dead_body);
+  if (final && s.campaign != 0)
+    p.add("t").add(tally_field(s));
   p.add("");
 }
 

@@ -25,6 +25,7 @@
 /// | `x` | stream | dead letters; ids are `<ms>-0` |
 /// | `a:<bucket>` | hash | the audience, in 256 small hashes |
 /// | `g` | sorted set | what groups spent in the last minute |
+/// | `k` | hash | tallies: `<campaign>:<outcome>` to how many |
 /// | `p`, `q` | hash | parcels to other shards; what came from others |
 /// | `w` | hash | with `wait_replicas`: what a run writes that only reads |
 /// Of the whole store, after `troupe:{<bot>}:`
@@ -193,6 +194,10 @@ part audience_part(shard_id shard, const std::optional<chat_key>& after,
 /// Members above `after` in the order of the store.
 result<std::vector<member>> read_audience(reading in,
                                           const std::optional<chat_key>& after);
+
+part tallies_part(shard_id shard, const std::vector<std::uint64_t>& campaigns);
+/// Adds to `into`, in the order of the question.
+result<> read_tallies(reading in, std::vector<campaign_tally>& into);
 
 part stats_part(shard_id shard);
 result<store::figures> read_stats(reading in);

@@ -395,6 +395,21 @@ result<std::vector<member>> read_audience(
   return out;
 }
 
+part tallies_part(shard_id shard, const std::vector<std::uint64_t>& campaigns) {
+  auto p = make_part("tallies", shard, false);
+  p.add(campaigns.size());
+  for (const auto c : campaigns)
+    p.add(c);
+  return p;
+}
+
+result<> read_tallies(reading in, std::vector<campaign_tally>& into) {
+  for (auto& one : into)
+    for (auto* n : {&one.sent, &one.failed, &one.blocked, &one.unknown})
+      *n += in.number();
+  return in.good() ? result<>{} : result<>{malformed("tallies")};
+}
+
 part stats_part(shard_id shard) {
   return make_part("stats", shard, false);
 }

@@ -102,6 +102,8 @@ class redis_store final : public backend {
             callback<std::size_t> done) override;
   void audience(std::optional<chat_key> after, std::size_t limit,
                 callback<std::vector<member>> done) override;
+  void tallies(std::vector<std::uint64_t> campaigns,
+               callback<std::vector<campaign_tally>> done) override;
   void stats(callback<store::figures> done) override;
   void close() override;
 
@@ -430,6 +432,18 @@ void redis_store::drop(std::vector<dead_letter_id> which,
 void redis_store::audience(std::optional<chat_key> after, std::size_t limit,
                            callback<std::vector<member>> done) {
   walk_audience(batch_, shards_, after, limit, std::move(done));
+}
+
+void redis_store::tallies(std::vector<std::uint64_t> campaigns,
+                          callback<std::vector<campaign_tally>> done) {
+  std::vector<part> parts;
+  for (auto s : all_shards())
+    parts.push_back(tallies_part(s, campaigns));
+  many(std::move(parts), std::vector<campaign_tally>(campaigns.size()),
+       std::move(done),
+       [](std::vector<campaign_tally>& sum, std::size_t, reading in) {
+         return read_tallies(in, sum);
+       });
 }
 
 void redis_store::stats(callback<store::figures> done) {

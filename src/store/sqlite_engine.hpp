@@ -76,6 +76,8 @@ class sqlite_engine final : public engine {
   result<std::size_t> drop(const std::vector<dead_letter_id>& which) override;
   result<std::vector<member>> audience(const std::optional<chat_key>& after,
                                        std::size_t limit) override;
+  result<std::vector<campaign_tally>> tallies(
+      const std::vector<std::uint64_t>& campaigns) override;
   result<figures> stats() override;
 
  private:

@@ -66,6 +66,9 @@ constexpr const char* later_tables = R"sql(
 CREATE TABLE IF NOT EXISTS names(name BLOB PRIMARY KEY, till INTEGER NOT NULL,
   token INTEGER NOT NULL, holder BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS names_till ON names(till);
+CREATE TABLE IF NOT EXISTS tallies(campaign INTEGER PRIMARY KEY,
+  sent INTEGER NOT NULL, failed INTEGER NOT NULL, blocked INTEGER NOT NULL,
+  unknown INTEGER NOT NULL);
 )sql";
 
 error cannot(const std::string& what, int code) {

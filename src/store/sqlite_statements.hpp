@@ -168,6 +168,17 @@ struct sqlite_statements {
       "SELECT kt, kid, status, language, first_seen, last_seen FROM audience "
       "WHERE (kt, kid) > (?1, ?2) ORDER BY kt, kid LIMIT ?3"};
 
+  // campaigns
+  sqlite_statement put_tally{
+      db,
+      "INSERT INTO tallies VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE "
+      "SET sent = sent + excluded.sent, failed = failed + excluded.failed, "
+      "blocked = blocked + excluded.blocked, "
+      "unknown = unknown + excluded.unknown"};
+  sqlite_statement tally{
+      db,
+      "SELECT sent, failed, blocked, unknown FROM tallies WHERE campaign = ?1"};
+
   // sizes
   sqlite_statement page_count{db, "PRAGMA page_count"};
   sqlite_statement free_pages{db, "PRAGMA freelist_count"};

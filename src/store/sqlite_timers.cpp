@@ -5,7 +5,7 @@
 #include "store/checks.hpp"
 #include "store/sqlite_engine.hpp"
 
-// Timers, spending and the audience.
+// Timers, spending, the audience, tallies.
 namespace troupe::store {
 
 std::int64_t sqlite_engine::next_due(shard_id s, std::int64_t now) {
@@ -87,6 +87,21 @@ result<std::vector<member>> sqlite_engine::audience(
     out.push_back({key_of(rows.integer(0), rows.integer(1)),
                    static_cast<audience_status>(rows.integer(2)), rows.text(3),
                    from_ms(rows.integer(4)), from_ms(rows.integer(5))});
+  return finish(std::move(out));
+}
+
+result<std::vector<campaign_tally>> sqlite_engine::tallies(
+    const std::vector<std::uint64_t>& campaigns) {
+  std::vector<campaign_tally> out;
+  for (const auto c : campaigns) {
+    auto& one = out.emplace_back();
+    auto rows = sql_.tally.query(as_column(c));
+    if (!rows.next())
+      continue;
+    int column = 0;
+    for (auto* n : {&one.sent, &one.failed, &one.blocked, &one.unknown})
+      *n = static_cast<std::uint64_t>(rows.integer(column++));
+  }
   return finish(std::move(out));
 }
 

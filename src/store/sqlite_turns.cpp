@@ -14,11 +14,13 @@ constexpr std::int64_t flag_once = 1;
 constexpr std::int64_t flag_reply = 2;
 constexpr std::int64_t flag_bulk = 4;
 constexpr std::int64_t flag_attempted = 8;
+constexpr unsigned campaign_bits = 8;  // its number stands above them
 
 std::int64_t flags_of(const call& c) {
   return (c.policy == call_policy::at_most_once ? flag_once : 0) |
          (c.reply ? flag_reply : 0) | (c.bulk ? flag_bulk : 0) |
-         (c.attempted ? flag_attempted : 0);
+         (c.attempted ? flag_attempted : 0) |
+         static_cast<std::int64_t>(c.campaign << campaign_bits);
 }
 
 sqlite_value or_null(const std::optional<std::int64_t>& n) {
@@ -248,7 +250,8 @@ result<std::vector<call>> sqlite_engine::read_calls(shard_id shard,
            (flags & flag_reply) != 0,
            (flags & flag_bulk) != 0,
            (flags & flag_attempted) != 0,
-           from_ms(rows.integer(6))};
+           from_ms(rows.integer(6)),
+           static_cast<std::uint64_t>(flags) >> campaign_bits};
     into.push_back(std::move(c));
   }
   return finish(std::move(into));
@@ -323,6 +326,13 @@ std::optional<entry> sqlite_engine::end_call(const settlement& s) {
                           std::int64_t{s.spent});
   if (s.audience)
     change_audience(*s.audience);
+  if (s.campaign != 0) {
+    campaign_tally one;
+    add_outcome(one, s);
+    sql_.put_tally.run(as_column(s.campaign), as_column(one.sent),
+                       as_column(one.failed), as_column(one.blocked),
+                       as_column(one.unknown));
+  }
   if (s.dead && s.dead_body) {
     sql_.put_dead.run(std::int64_t{shard_of(s.from, shards_).value},
                       static_cast<std::int64_t>(entry_kind::call), kt(s.from),

@@ -146,10 +146,11 @@ struct call {
   std::string label;   ///< empty: no label
   std::string target;  ///< edits: the label whose message they edit
   call_policy policy = call_policy::resend;
-  bool reply = false;      ///< answers an update of `to` itself
-  bool bulk = false;       ///< a campaign's; goes under interactive calls
-  bool attempted = false;  ///< `at_most_once` only: an attempt was recorded
-  wall_time at;            ///< when the event of its turn was accepted
+  bool reply = false;          ///< answers an update of `to` itself
+  bool bulk = false;           ///< a campaign's; goes under interactive calls
+  bool attempted = false;      ///< `at_most_once` only: an attempt was recorded
+  wall_time at;                ///< when the event of its turn was accepted
+  std::uint64_t campaign = 0;  ///< `bulk` only: whose it is; 0: nobody's
 };
 
 /// A durable timer: one per (chat key, name).
@@ -240,6 +241,19 @@ struct settlement {
   /// An error: the call becomes a dead letter of kind `call`, with `dead_body`.
   std::optional<std::string> dead;
   payload dead_body;
+  std::uint64_t campaign = 0;  ///< of the call: whose tally it adds to
+};
+
+/// How many calls of a campaign ended how.
+struct campaign_tally {
+  std::uint64_t sent = 0;
+  std::uint64_t failed = 0;   ///< refused; `blocked` ones not counted
+  std::uint64_t blocked = 0;  ///< refused for good: the member's standing ended
+  std::uint64_t unknown = 0;
+
+  std::uint64_t ended() const noexcept {
+    return sent + failed + blocked + unknown;
+  }
 };
 
 /// A group's recent spending, for its limiter after a restart.
@@ -396,8 +410,9 @@ class backend {
 
   /// Records outcomes. Final ones remove the call, put the message id of a
   /// sent one under its label (if this call is still the label's latest), and
-  /// append its event to the journal, in one step. The answer has one element
-  /// per outcome: the appended entry, or nothing.
+  /// append its event to the journal, in one step, and so a campaign's call is
+  /// added to its tally. The answer has one element per outcome: the appended
+  /// entry, or nothing.
   /// **Errors**: `errc::fenced`, as for `commit`.
   /// **Repeat**: a call that is not there is skipped.
   virtual void settle(lease held, std::vector<settlement> outcomes,
@@ -437,6 +452,10 @@ class backend {
   /// of the store's own: a walk from page to page meets each member once.
   virtual void audience(std::optional<chat_key> after, std::size_t limit,
                         callback<std::vector<member>> done) = 0;
+
+  /// Tallies in the order of `campaigns`; zeros where there is none.
+  virtual void tallies(std::vector<std::uint64_t> campaigns,
+                       callback<std::vector<campaign_tally>> done) = 0;
 
   virtual void stats(callback<figures> done) = 0;
 

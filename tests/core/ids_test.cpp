@@ -17,8 +17,9 @@ TEST_CASE("every chat key is read back from what it was written as") {
   constexpr auto least = std::numeric_limits<std::int64_t>::min();
   for (auto id : {std::int64_t{0}, std::int64_t{42}, std::int64_t{-1},
                   std::int64_t{-1001234567890}, most, least}) {
-    for (auto type : {chat_key::kind::chat, chat_key::kind::poll,
-                      chat_key::kind::update, chat_key::kind::opaque}) {
+    for (auto type :
+         {chat_key::kind::chat, chat_key::kind::poll, chat_key::kind::update,
+          chat_key::kind::opaque, chat_key::kind::campaign}) {
       chat_key key{type, id};
       auto text = to_string(key);
       INFO(text);
@@ -63,13 +64,14 @@ TEST_CASE("hashes and shards never change: stores were written with them") {
 TEST_CASE("keys of different kinds with one number do not collide") {
   std::set<std::uint64_t> hashes;
   std::unordered_set<chat_key> keys;
-  for (auto type : {chat_key::kind::chat, chat_key::kind::poll,
-                    chat_key::kind::update, chat_key::kind::opaque}) {
+  for (auto type :
+       {chat_key::kind::chat, chat_key::kind::poll, chat_key::kind::update,
+        chat_key::kind::opaque, chat_key::kind::campaign}) {
     hashes.insert(stable_hash(chat_key{type, 7}));
     keys.insert(chat_key{type, 7});
   }
-  CHECK(hashes.size() == 4);
-  CHECK(keys.size() == 4);
+  CHECK(hashes.size() == 5);
+  CHECK(keys.size() == 5);
 }
 
 TEST_CASE("consecutive chat ids spread evenly over the shards") {

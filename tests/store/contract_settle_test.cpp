@@ -211,6 +211,45 @@ TEST_CASE("a refusal can end a member's standing", "[contract]") {
   CHECK(who[0].status == audience_status::blocked);
 }
 
+TEST_CASE("outcomes of a campaign's calls are added up once (G5)",
+          "[contract]") {
+  TROUPE_EACH_STORE();
+  std::vector<call> all;
+  for (std::uint64_t n = 1; n <= 6; ++n) {
+    all.push_back(call_of(key, {n}));
+    all.back().bulk = true;
+    all.back().campaign = n == 6 ? 8 : 7;
+  }
+  const auto held = commit_calls(s, all);
+  fixture.reopen();
+  auto& later = *fixture;
+  const auto left = later.outbox(held.shard).value();
+  REQUIRE(left.size() == 6);
+  CHECK((left[0].bulk && left[0].campaign == 7 && left[5].campaign == 8));
+  const auto mine = later.claim_one(held.shard);
+  auto end = [&](std::size_t i, call_outcome how) {
+    auto e = settled(left[i], how);
+    e.campaign = left[i].campaign;
+    return e;
+  };
+  auto gone = end(2, call_outcome::failed);
+  gone.audience = audience_change{key, audience_status::blocked, ""};
+  const std::vector<settlement> ends{
+      end(0, call_outcome::sent), end(1, call_outcome::failed), gone,
+      end(3, call_outcome::unknown), end(5, call_outcome::sent)};
+  CHECK(later.settle(mine, {end(0, call_outcome::attempting)}).has_value());
+  CHECK(later.tallies({7})[0].ended() == 0);
+  CHECK(later.settle(mine, ends).has_value());
+  CHECK(later.settle(mine, ends).has_value());  // repeated: skipped
+  fixture.reopen();
+  const auto sums = fixture->tallies({8, 9, 7});
+  REQUIRE(sums.size() == 3);
+  CHECK((sums[0].sent == 1 && sums[0].ended() == 1));
+  CHECK(sums[1].ended() == 0);
+  CHECK((sums[2].sent == 1 && sums[2].failed == 1 && sums[2].blocked == 1 &&
+         sums[2].unknown == 1));
+}
+
 TEST_CASE("a settlement of another shard's call is refused", "[contract]") {
   TROUPE_EACH_STORE();
   const auto held = commit_calls(s, {});

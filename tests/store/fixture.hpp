@@ -156,6 +156,11 @@ class sync_store {
     return answer_of<std::vector<member>>(
         [&](auto d) { store_->audience(after, limit, d); });
   }
+  std::vector<campaign_tally> tallies(std::vector<std::uint64_t> of) {
+    return answer_of<std::vector<campaign_tally>>(
+               [&](auto d) { store_->tallies(std::move(of), d); })
+        .value();
+  }
   figures stats() {
     return answer_of<figures>([&](auto d) { store_->stats(d); }).value();
   }

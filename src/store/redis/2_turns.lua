@@ -263,6 +263,8 @@ local function read_settlement()
       s.sights = read_sights()
     elseif kind == 'p' then
       s.parcels = read_pairs()
+    elseif kind == 't' then
+      s.tally = text()
     elseif kind == 'd' then
       s.dead, s.dead_head, s.dead_body = text(), text(), text()
     else
@@ -302,6 +304,9 @@ local function settle_one(s, posted)
     see(x[1], x[2], x[3], x[4])
   end
   post(s.parcels, posted)
+  if s.tally then
+    call('HINCRBY', p .. 'k', s.tally, 1)
+  end
   if s.dead then
     bury(s.dead_head, s.dead_body, s.dead)
   end

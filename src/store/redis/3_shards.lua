@@ -180,6 +180,20 @@ function ops.audience()
   return out
 end
 
+-- {sent, failed, blocked, unknown, ...}: four for each campaign.
+function ops.tallies()
+  local out = {'ok'}
+  for _ = 1, number() do
+    local of = text()
+    local kept = call('HMGET', p .. 'k', of .. ':sent', of .. ':failed',
+                      of .. ':blocked', of .. ':unknown')
+    for i = 1, 4 do
+      out[#out + 1] = kept[i] or '0'
+    end
+  end
+  return out
+end
+
 function ops.stats()
   return {'ok', call('XLEN', p .. 'j'), call('HLEN', p .. 'o'),
           call('ZCARD', p .. 't'),
