@@ -182,6 +182,10 @@ void chat_actor::begin_turn() {
   }
   step_ = step::turning;
   state_->doing = "turning";
+  if (campaign_) {
+    begin_campaign();
+    return;
+  }
   if (!now_->what.fired && now_->what.what.type == store::entry_kind::call) {
     now_->result.kind = "call";
     auto made = commit_of_call(now_->subject(key_, version_, anew_), *owned_,
@@ -305,6 +309,8 @@ void chat_actor::on(commit_ended& m) {
 /// The turn is durable: its effects may leave.
 void chat_actor::applied(const store::turn_receipt& receipt) {
   auto& turn = now_->commit;
+  if (campaign_ && turn.state)
+    *campaign_ = *turn.state;
   for (auto& a : turn.audience)
     audience_ms_ = a.status == store::audience_status::active
                        ? to_ms(shared_->how.time->wall())

@@ -43,6 +43,7 @@ class chat_actor : public actor_base {
   void on(loaded_entries& m);
   void on(turn_ended& m);
   void on(lock_answered& m);
+  void on(campaign_read& m);
   void on(lock_released& m);
   void on(release_again& m);
   void on(keys_reserved& m);
@@ -64,6 +65,9 @@ class chat_actor : public actor_base {
   void run_again();
   void give_back_unused();
   bool ask_lock();
+  void begin_campaign();
+  void turn_campaign(const campaign_facts& facts);
+  void commit_campaign(campaign_step step);
   void wait_for_lock();
   void release_locks(bool committed);
   void release(lock_release what);
@@ -87,6 +91,7 @@ class chat_actor : public actor_base {
     loading,
     fetching,
     locking,
+    asking,
     turning,
     committing,
     checking,
@@ -98,6 +103,7 @@ class chat_actor : public actor_base {
   bool turning_ = false;
   std::list<item> queue_;  ///< a deque takes 576 bytes when empty
   std::shared_ptr<detail::live_chat> live_;
+  std::unique_ptr<std::string> campaign_;    ///< its state, if it is one
   std::unique_ptr<std::string> bad_record_;  ///< why it does not fit, if so
   std::uint64_t version_ = 0;
   std::shared_ptr<attempt> now_;  ///< the turn under way

@@ -35,12 +35,15 @@ void chat_actor::on(loaded_record& m) {
   version_ = record.version;
   anew_ = record.expired;
   bad_record_ = nullptr;
+  if (key_.type == chat_key::kind::campaign)
+    campaign_ = std::make_unique<std::string>(std::move(record.state));
   try {
-    if (!live_)
+    if (!live_ && !campaign_)
       live_ = shared_->bot->spawn(
           to_string(key_), key_.type == chat_key::kind::chat ? key_.id : 0);
-    live_->load(record.state, record.mode, record.memo,
-                record.expires ? to_ms(*record.expires) : 0);
+    if (live_)
+      live_->load(record.state, record.mode, record.memo,
+                  record.expires ? to_ms(*record.expires) : 0);
   } catch (const std::exception& e) {
     bad_record_ = std::make_unique<std::string>(e.what());
     live_ = nullptr;

@@ -223,7 +223,12 @@ void lane_actor::operator()(lane::settle& a) {
     case store::call_outcome::collapsed: count.calls_collapsed.add(); break;
     case store::call_outcome::attempting: break;
   }
-  if (s.dead) {
+  if (s.dead && !s.dead_body) {
+    log::warn("campaign_call_refused", {{"chat", to_string(to_)},
+                                        {"campaign", std::int64_t(s.campaign)},
+                                        {"error", *s.dead}});
+    s.dead.reset();
+  } else if (s.dead) {
     count.dead_letters.add();
     log::error(
         "dead_call",

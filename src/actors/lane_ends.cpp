@@ -62,6 +62,8 @@ std::string dead_call(const store::call& what) {
   append_json_string(out, what.label);
   if (what.policy == store::call_policy::at_most_once)
     out += ",\"at_most_once\":true";
+  if (what.campaign != 0)
+    out += ",\"campaign\":" + std::to_string(what.campaign);
   return out + "}";
 }
 
@@ -241,6 +243,7 @@ void lane::settle_item(const item& what, call_outcome how,
   s.from = what.call.from;
   s.to = what.call.to;
   s.label = what.call.label;
+  s.campaign = what.call.campaign;
   if (how == call_outcome::attempting) {
     out.push_back(settle{std::move(s), what.call.at, false, true});
     return;
@@ -266,7 +269,10 @@ void lane::settle_item(const item& what, call_outcome how,
   // must see it. A labelled one goes back to the behaviour instead.
   else if (answer && answer->what == verdict::refused && what.call.body)
     s.dead_body = store::make_payload(dead_call(what.call));
-  if (s.dead_body)
+  // But a campaign's wrong call is not a dead letter for each recipient.
+  if (s.campaign != 0)
+    s.dead_body = nullptr;
+  if (answer && answer->what == verdict::refused && what.call.label.empty())
     s.dead = std::to_string(answer->code) + " " + answer->description;
   out.push_back(settle{std::move(s), what.call.at, what.call.reply, false});
 }

@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "actors/campaign.hpp"
 #include "actors/lane.hpp"
 #include "actors/services.hpp"
 #include "actors/slices.hpp"
@@ -177,6 +178,12 @@ struct lock_answered {
   mono_time asked;
   result<std::optional<store::grant>> answer;
 };
+/// What a campaign's tick must know before its turn.
+struct campaign_read {
+  std::uint64_t attempt;
+  std::shared_ptr<campaign_facts> facts;
+  std::optional<error> failed;
+};
 /// A lock to give up.
 struct lock_release {
   std::string name;  ///< in the store
@@ -207,8 +214,8 @@ struct chat_over {};
 /// some 60 bytes in each actor, and chats are what there is a million of.
 struct chat_event {
   std::variant<chat_work, timer_work, loaded_record, loaded_entries,
-               lock_answered, lock_released, release_again, turn_ended,
-               keys_reserved, commit_ended, turn_again, chat_over>
+               lock_answered, campaign_read, lock_released, release_again,
+               turn_ended, keys_reserved, commit_ended, turn_again, chat_over>
       what;
 };
 

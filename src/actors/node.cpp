@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "actors/budget_actor.hpp"
+#include "actors/campaign_desk.hpp"
 #include "actors/cluster_view.hpp"
 #include "actors/hints.hpp"
 #include "actors/lease_actor.hpp"
@@ -382,6 +383,20 @@ void node::chat_stats(chat_key key, callback<std::string> done) {
 
 result<std::string> node::ask_to_drain(const std::string& name) {
   return actors::ask_to_drain(*impl_->shared, name);
+}
+
+void node::start_campaign(const std::string& command,
+                          callback<std::string> done) {
+  actors::start_campaign(impl_->shared, command, std::move(done));
+}
+
+void node::steer_campaign(std::int64_t number, const std::string& what,
+                          callback<std::string> done) {
+  actors::steer_campaign(impl_->shared, number, what, std::move(done));
+}
+
+void node::campaigns(std::int64_t number, callback<std::string> done) {
+  show_campaigns(impl_->shared, number, std::move(done));
 }
 
 void node::retry(std::vector<dead_letter_id> which,

@@ -156,6 +156,19 @@ class node {
   /// Moves dead letters back to their chats and wakes them.
   void retry(std::vector<dead_letter_id> which, callback<std::size_t> done);
 
+  /// Starts a campaign: JSON {"name", "method", "params", "audience", "rate",
+  /// "at_ms", "dry_run", "repeat"}. Answers its page, once it has a number.
+  /// **Errors**: `errc::bad_input`; `errc::timed_out`: it is accepted, but was
+  /// not numbered within 5 s.
+  void start_campaign(const std::string& command, callback<std::string> done);
+  /// `pause`, `resume` or `cancel`. Answers once that is accepted.
+  /// **Errors**: `errc::bad_input`, `errc::not_found`.
+  void steer_campaign(std::int64_t number, const std::string& what,
+                      callback<std::string> done);
+  /// One campaign's page, or with 0 the latest hundred, newest first.
+  /// **Errors**: `errc::not_found`.
+  void campaigns(std::int64_t number, callback<std::string> done);
+
   /// Has a node of this store, ours or another, drain: by its instance name or
   /// its given one. Answers which it is.
   /// **Errors**: `errc::not_found`, `errc::conflict` (several, or no cluster).

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <optional>
 
+#include "actors/campaign_desk.hpp"
 #include "actors/cluster_view.hpp"
 #include "actors/messages.hpp"
 #include "core/json.hpp"
@@ -26,6 +27,7 @@ struct collection {
   std::vector<shard_report> shards;
   std::optional<global_report> global;
   std::optional<store::figures> figures;
+  json::array campaigns;
   std::function<void(collection&)> finish;
 
   template <class Put>
@@ -182,6 +184,7 @@ std::string render(services& s, const history& past, collection& c) {
                                   {"to_turn", r.journal_waiting},
                                   {"to_send", r.calls_waiting}});
   root["shards"] = std::move(shards);
+  root["campaigns"] = std::move(c.campaigns);
   root["unanswered"] = c.missing;
   return json::serialize(root);
 }
@@ -192,7 +195,7 @@ void collect_stats(const std::shared_ptr<services>& shared,
                    const std::shared_ptr<const history>& past,
                    callback<std::string> done) {
   auto all = std::make_shared<collection>();
-  all->missing = shared->shards.size() + 1 + (shared->global ? 1 : 0);
+  all->missing = shared->shards.size() + 2 + (shared->global ? 1 : 0);
   all->finish = [shared, past, done = std::move(done)](collection& c) {
     done(render(*shared, *past, c));
   };
@@ -205,6 +208,12 @@ void collect_stats(const std::shared_ptr<services>& shared,
     caf::anon_send(shared->global, report_global{[all](global_report r) {
                      all->put([&](collection& c) { c.global = r; });
                    }});
+  list_campaigns(shared, campaigns_shown, [all](auto found) {
+    all->put([&](collection& c) {
+      if (found)
+        c.campaigns = std::move(*found);
+    });
+  });
   shared->store.stats([all](auto f) {
     all->put([&](collection& c) {
       if (f)

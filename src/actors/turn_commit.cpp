@@ -173,7 +173,15 @@ result<store::turn> commit_of_call(const turn_subject& what, ownership& owned,
   auto once = object->if_contains("at_most_once");
   wanted.at_most_once = once && once->is_bool() && once->as_bool();
   result.wanted.calls.push_back(std::move(wanted));
-  return commit_of(what, result, owned, what.entry->accepted_at, shared_shards);
+  auto t =
+      commit_of(what, result, owned, what.entry->accepted_at, shared_shards);
+  if (auto of = object->if_contains("campaign"); of && of->is_int64()) {
+    for (auto& c : t.calls) {
+      c.bulk = true;
+      c.campaign = static_cast<std::uint64_t>(of->as_int64());
+    }
+  }
+  return t;
 }
 
 }  // namespace troupe::actors
