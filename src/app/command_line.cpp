@@ -24,6 +24,12 @@ constexpr usage_line commands[] = {
     {"dead-letters show ID", "one of them, with its update"},
     {"dead-letters retry ID... | --all", "give them to their chats again"},
     {"dead-letters drop ID... | --all", "remove them for good"},
+    {"broadcast start --text T | --file CALL.json",
+     "to all who use the bot, or to --audience 'active 30d, lang=de'; --name, "
+     "--rate N, --at TIME, --dry-run, --repeat, --follow"},
+    {"broadcast list", "campaigns and how far they are"},
+    {"broadcast show ID [--follow]", "one of them"},
+    {"broadcast pause|resume|cancel ID", "steer it"},
     {"stats [chat KEY]", "figures of the running node, or of one chat"},
     {"cluster status", "nodes and shards; 1 if something is wrong with them"},
     {"cluster drain NODE [--wait]", "end one node, its shards to the others"},
@@ -79,6 +85,7 @@ struct grammar {
   grammar();
   CLI::App* add(CLI::App* parent, const char* name, command what);
   void add_keys();
+  void add_broadcast();
 };
 
 CLI::App* grammar::add(CLI::App* parent, const char* name, command what) {
@@ -138,6 +145,8 @@ grammar::grammar() {
   drop->add_option("ids", out.ids);
   drop->add_flag("--all", out.all);
 
+  add_broadcast();
+
   CLI::App* cluster = app.add_subcommand("cluster");
   cluster->fallthrough();
   cluster->set_help_flag();
@@ -149,6 +158,54 @@ grammar::grammar() {
 
   CLI::App* stats = add(&app, "stats", command::stats);
   stats->add_option("words", stats_words)->expected(0, 2);
+}
+
+void grammar::add_broadcast() {
+  CLI::App* broadcast = app.add_subcommand("broadcast");
+  broadcast->fallthrough();
+  broadcast->set_help_flag();
+  broadcast->require_subcommand(0, 1);
+  CLI::App* start = add(broadcast, "start", command::broadcast_start);
+  start->add_option("--text", out.text);
+  start->add_option("--file", out.file);
+  start->add_option("--audience", out.audience);
+  start->add_option("--name", out.name);
+  start->add_option("--rate", out.rate)->check(CLI::Range(1, 100'000));
+  start->add_option("--at", out.at);
+  start->add_flag("--dry-run", out.dry_run);
+  start->add_flag("--repeat", out.repeat);
+  start->add_flag("--follow", out.follow);
+  add(broadcast, "list", command::broadcast_list);
+  CLI::App* show = add(broadcast, "show", command::broadcast_show);
+  show->add_option("id", out.ids)->expected(1);
+  show->add_flag("--follow", out.follow);
+  add(broadcast, "pause", command::broadcast_pause)
+      ->add_option("id", out.ids)
+      ->expected(1);
+  add(broadcast, "resume", command::broadcast_resume)
+      ->add_option("id", out.ids)
+      ->expected(1);
+  add(broadcast, "cancel", command::broadcast_cancel)
+      ->add_option("id", out.ids)
+      ->expected(1);
+}
+
+/// What is wrong with `broadcast ...`, if it is that.
+std::optional<std::string> wrong_broadcast(const grammar& g) {
+  using enum command;
+  const CLI::App* broadcast = g.app.get_subcommand("broadcast");
+  if (!broadcast->parsed())
+    return std::nullopt;
+  if (broadcast->get_subcommands().empty())
+    return "broadcast: say start, list, show, pause, resume or cancel";
+  const invocation& out = g.out;
+  if (out.what == broadcast_start) {
+    if (out.text.empty() == out.file.empty())
+      return "broadcast start: give --text or --file";
+  } else if (out.what != broadcast_list && out.ids.size() != 1) {
+    return "broadcast: give the campaign's id; broadcast list shows them";
+  }
+  return std::nullopt;
 }
 
 std::optional<std::string> wrong_use(grammar& g) {
@@ -164,6 +221,8 @@ std::optional<std::string> wrong_use(grammar& g) {
   const CLI::App* cluster = g.app.get_subcommand("cluster");
   if (cluster->parsed() && cluster->get_subcommands().empty())
     return "cluster: say status or drain";
+  if (auto text = wrong_broadcast(g))
+    return text;
   const invocation& out = g.out;
   if (out.what == cluster_drain && out.node.empty())
     return "cluster drain: say which node; cluster status lists them";
@@ -198,12 +257,15 @@ std::optional<std::string> wrong_use(grammar& g) {
 std::string unknown_argument(const std::vector<std::string>& args,
                              const std::string& fallback) {
   std::vector<std::string> flags{
-      "--config", "--json",  "--help",  "--version",      "--print-config",
-      "--all",    "--after", "--limit", "--drop-pending", "--wait"};
+      "--config", "--json",    "--help",     "--version",      "--print-config",
+      "--all",    "--after",   "--limit",    "--drop-pending", "--wait",
+      "--text",   "--file",    "--audience", "--name",         "--rate",
+      "--at",     "--dry-run", "--repeat",   "--follow"};
   for (const key_spec& key : keys())
     flags.push_back(flag_of(key));
-  const std::vector<std::string> words{"run",   "check",        "webhook",
-                                       "stats", "dead-letters", "cluster"};
+  const std::vector<std::string> words{"run",      "check",        "webhook",
+                                       "stats",    "dead-letters", "cluster",
+                                       "broadcast"};
   for (const std::string& arg : args) {
     const bool flag = arg.starts_with("--");
     const std::string name = arg.substr(0, arg.find('='));

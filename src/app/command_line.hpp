@@ -28,6 +28,12 @@ enum class command : std::uint8_t {
   letters_show,
   letters_retry,
   letters_drop,
+  broadcast_start,
+  broadcast_list,
+  broadcast_show,
+  broadcast_pause,
+  broadcast_resume,
+  broadcast_cancel,
   stats,
   cluster_status,
   cluster_drain,
@@ -44,13 +50,19 @@ struct invocation {
   bool print_config = false;       ///< check
   bool drop_pending = false;       ///< webhook set, delete
   std::string url;                 ///< webhook set
-  std::vector<std::uint64_t> ids;  ///< dead-letters
+  std::vector<std::uint64_t> ids;  ///< dead-letters, broadcast
   bool all = false;                ///< dead-letters retry, drop
   std::uint64_t after = 0;         ///< dead-letters list
   std::uint64_t limit = 100;       ///< dead-letters list
   std::string node;                ///< cluster drain
   bool wait = false;               ///< cluster drain
-  std::string chat;                ///< stats chat KEY; empty: the whole node
+  // broadcast start; `follow` also of show
+  std::string text, file, audience, name, at;
+  std::uint64_t rate = 0;
+  bool dry_run = false;
+  bool repeat = false;
+  bool follow = false;
+  std::string chat;  ///< stats chat KEY; empty: the whole node
 };
 
 /// Reads the arguments after the program's name.

@@ -16,6 +16,9 @@ int webhook(const settings& with, const invocation& call, console& talk);
 /// `dead-letters list|show|retry|drop`.
 int dead_letters(const settings& with, const invocation& call, console& talk);
 
+/// `broadcast start|list|show|pause|resume|cancel`.
+int broadcast(const settings& with, const invocation& call, console& talk);
+
 /// `cluster status|drain`.
 int cluster(const settings& with, const invocation& call, console& talk);
 

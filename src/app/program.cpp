@@ -45,6 +45,12 @@ int dispatch(const loaded& with, const invocation& call,
     case command::run: return run_bot(with, around, std::move(bot), talk);
     case command::check: return check(with, call, talk);
     case command::stats: return stats(with.values, call, talk);
+    case command::broadcast_start:
+    case command::broadcast_list:
+    case command::broadcast_show:
+    case command::broadcast_pause:
+    case command::broadcast_resume:
+    case command::broadcast_cancel: return broadcast(with.values, call, talk);
     case command::cluster_status:
     case command::cluster_drain: return cluster(with.values, call, talk);
     case command::webhook_set:

@@ -40,6 +40,17 @@ class running_node final : public node_view {
              callback<std::size_t> done) override {
     node_.retry(std::move(which), std::move(done));
   }
+  void start_campaign(const std::string& command,
+                      callback<std::string> done) override {
+    node_.start_campaign(command, std::move(done));
+  }
+  void steer_campaign(std::int64_t number, const std::string& what,
+                      callback<std::string> done) override {
+    node_.steer_campaign(number, what, std::move(done));
+  }
+  void campaigns(std::int64_t number, callback<std::string> done) override {
+    node_.campaigns(number, std::move(done));
+  }
   result<std::string> ask_to_drain(const std::string& name) override {
     return node_.ask_to_drain(name);
   }

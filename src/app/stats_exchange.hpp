@@ -29,6 +29,13 @@ struct stats_pages::exchange {
     page.body = log::redact(std::move(page.body));
     done(std::move(page));
   }
+  void answer(const result<std::string>& text) {
+    if (!text)
+      return answer(refusal(text.error()));
+    http::response page;
+    page.body = *text;
+    answer(std::move(page));
+  }
   void method_not_allowed(const char* allowed) {
     http::response page = refusal(405, std::string{"use "} + allowed);
     page.headers.add("Allow", allowed);

@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "app/campaign_pages.hpp"
 #include "app/dashboard.hpp"
 #include "app/stats_exchange.hpp"
 #include "app/stats_feed.hpp"
@@ -44,45 +45,6 @@ std::string percent_decoded(std::string_view text) {
   return out;
 }
 
-class idle_node final : public node_view {
- public:
-  explicit idle_node(store::backend& store) : store_{store} {}
-  bool ready() const noexcept override { return false; }
-  void stats(callback<std::string> done) override {
-    store_.stats([done = std::move(done)](result<store::figures> got) {
-      if (!got)
-        return done(got.error());
-      json::object out{{"running", false}};
-      out["store"] = json::object{{"journal", got->journal},
-                                  {"outbox", got->outbox},
-                                  {"timers", got->timers},
-                                  {"chats", got->chats},
-                                  {"dead_letters", got->dead_letters},
-                                  {"bytes", got->bytes},
-                                  {"free_bytes", got->free_bytes}};
-      done(json::serialize(out));
-    });
-  }
-  void chat_stats(chat_key, callback<std::string> done) override {
-    done(error{errc::unavailable, "the node is not running"});
-  }
-  void retry(std::vector<dead_letter_id> which,
-             callback<std::size_t> done) override {
-    store_.retry(std::move(which), [done = std::move(done)](
-                                       result<std::vector<store::entry>> got) {
-      if (!got)
-        return done(got.error());
-      done(got->size());
-    });
-  }
-  result<std::string> ask_to_drain(const std::string&) override {
-    return error{errc::unavailable, "the node is not running"};
-  }
-
- private:
-  store::backend& store_;
-};
-
 }  // namespace
 
 http::response json_page(unsigned status, const json::value& body) {
@@ -98,10 +60,6 @@ http::response refusal(unsigned status, std::string_view text) {
 
 http::response refusal(const error& e) {
   return refusal(status_of(e.code), to_string(e));
-}
-
-std::shared_ptr<node_view> make_idle_node(store::backend& store) {
-  return std::make_shared<idle_node>(store);
 }
 
 stats_pages::stats_pages(pages_options how, store::backend& store,
@@ -225,13 +183,7 @@ void stats_pages::stats(const http::request& what,
   const auto node = view();
   if (!node)
     return x->answer(refusal(503, "starting"));
-  const auto answer = [x](result<std::string> got) {
-    if (!got)
-      return x->answer(refusal(got.error()));
-    http::response page;
-    page.body = std::move(*got);
-    x->answer(std::move(page));
-  };
+  const auto answer = [x](result<std::string> got) { x->answer(got); };
   if (path == "/stats" || path == "/stats/")
     return node->stats(answer);
   if (!path.starts_with(chats)) {
@@ -270,6 +222,8 @@ void stats_pages::admin(const http::request& what,
   std::string_view path = what.path();
   if (path == drain_path)
     return drain(what, *x);
+  if (path == campaigns_path || path.starts_with("/admin/campaigns/"))
+    return campaigns(what, std::move(x));
   if (!path.starts_with(letters_path)) {
     return x->answer(refusal(404, "no such page"));
   }
@@ -288,6 +242,15 @@ void stats_pages::admin(const http::request& what,
   if (path.empty())
     return list_letters(what, std::move(x));
   show_letter(path.substr(1), std::move(x));
+}
+
+void stats_pages::campaigns(const http::request& what,
+                            std::shared_ptr<exchange> x) const {
+  const auto node = view();
+  if (!node)
+    return x->answer(refusal(503, "starting"));
+  campaign_page(what, *node,
+                [x, node](result<std::string> got) { x->answer(got); });
 }
 
 void stats_pages::drain(const http::request& what, exchange& x) const {

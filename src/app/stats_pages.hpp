@@ -25,6 +25,12 @@ class node_view {
   virtual void chat_stats(chat_key key, callback<std::string> done) = 0;
   virtual void retry(std::vector<dead_letter_id> which,
                      callback<std::size_t> done) = 0;
+  /// As `actors::node` has them.
+  virtual void start_campaign(const std::string& command,
+                              callback<std::string> done) = 0;
+  virtual void steer_campaign(std::int64_t number, const std::string& what,
+                              callback<std::string> done) = 0;
+  virtual void campaigns(std::int64_t number, callback<std::string> done) = 0;
   /// Has a node of the cluster drain and end; answers which.
   virtual result<std::string> ask_to_drain(const std::string& name) = 0;
 };
@@ -58,6 +64,7 @@ class stats_feed;
 /// at a time; `more` says whether to ask again |
 /// | `POST /admin/cluster/drain` | `{"node":NAME}`: that node ends as after
 /// SIGTERM |
+/// | `/admin/campaigns...` | see campaign_pages.hpp |
 ///
 /// Errors are `{"error": text}`. Secrets are masked in every answer.
 /// **Threads**: any.
@@ -99,6 +106,7 @@ class stats_pages {
   void stats(const http::request& what, std::shared_ptr<exchange> x);
   void events(const http::request& what, std::shared_ptr<exchange> x);
   void admin(const http::request& what, std::shared_ptr<exchange> x);
+  void campaigns(const http::request& what, std::shared_ptr<exchange> x) const;
   void drain(const http::request& what, exchange& x) const;
   void list_letters(const http::request& what, std::shared_ptr<exchange> x);
   void show_letter(std::string_view id, std::shared_ptr<exchange> x);

@@ -65,6 +65,36 @@ TEST_CASE("every command is understood") {
   CHECK(parsed({"--version"}).what == command::version);
 }
 
+TEST_CASE("every form of broadcast is understood") {
+  const auto start =
+      parsed({"broadcast", "start", "--text", "hi", "--audience", "active 3d",
+              "--name", "news", "--rate", "5", "--at", "+2h", "--dry-run",
+              "--repeat", "--follow"});
+  CHECK(start.what == command::broadcast_start);
+  CHECK(start.text == "hi");
+  CHECK(start.audience == "active 3d");
+  CHECK(start.name == "news");
+  CHECK(start.rate == 5);
+  CHECK(start.at == "+2h");
+  CHECK((start.dry_run && start.repeat && start.follow));
+  CHECK(parsed({"broadcast", "start", "--file", "c.json"}).file == "c.json");
+  CHECK(parsed({"broadcast", "list"}).what == command::broadcast_list);
+  const auto show = parsed({"broadcast", "show", "7", "--follow"});
+  CHECK(show.what == command::broadcast_show);
+  CHECK((show.follow && show.ids == std::vector<std::uint64_t>{7}));
+  CHECK(parsed({"broadcast", "pause", "7"}).what == command::broadcast_pause);
+  CHECK(parsed({"broadcast", "resume", "7"}).what == command::broadcast_resume);
+  CHECK(parsed({"broadcast", "cancel", "7"}).what == command::broadcast_cancel);
+  CHECK(refused({"broadcast"}) ==
+        "broadcast: say start, list, show, pause, resume or cancel");
+  CHECK(refused({"broadcast", "start"}) ==
+        "broadcast start: give --text or --file");
+  CHECK(refused({"broadcast", "start", "--text", "a", "--file", "b"}) ==
+        "broadcast start: give --text or --file");
+  CHECK(refused({"broadcast", "pause"}) ==
+        "broadcast: give the campaign's id; broadcast list shows them");
+}
+
 TEST_CASE("flags stand before or behind the command") {
   for (const auto& args : std::vector<std::vector<std::string>>{
            {"--json", "--store-url", "memory:", "dead-letters", "list"},

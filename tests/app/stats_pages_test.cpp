@@ -38,6 +38,22 @@ class fake_node final : public node_view {
     retried = which;
     done(which.size());
   }
+  void start_campaign(const std::string& command,
+                      callback<std::string> done) override {
+    started = command;
+    done("{\"id\":1}");
+  }
+  void steer_campaign(std::int64_t number, const std::string& what,
+                      callback<std::string> done) override {
+    if (number != 1)
+      return done(error{errc::not_found, "no such campaign"});
+    steered = what;
+    done("{\"id\":1}");
+  }
+  void campaigns(std::int64_t number, callback<std::string> done) override {
+    done(number == 0 ? "{\"campaigns\":[]}"
+                     : "{\"id\":" + std::to_string(number) + '}');
+  }
   result<std::string> ask_to_drain(const std::string& name) override {
     if (name != "n1")
       return error{errc::not_found, "no node is called " + name};
@@ -45,7 +61,7 @@ class fake_node final : public node_view {
     return name + "-1a2b3c4d";
   }
 
-  std::string drained;
+  std::string drained, started, steered;
   bool is_ready = true;
   bool silent = false;
   std::string text = "{\"nodes\":1}";
@@ -125,6 +141,35 @@ TEST_CASE(
   CHECK(d.get("/readyz").status == 503);
   CHECK(object(d.get("/readyz"))["why"] == "draining");
   CHECK(d.get("/healthz").status == 200);
+}
+
+TEST_CASE("campaigns are started, shown and steered, with the token") {
+  desk d;
+  const auto ask = [&](const char* method, const std::string& target,
+                       std::string body = {}) {
+    return d.ask(method, target, std::move(body), d.token);
+  };
+  CHECK(ask("GET", "/admin/campaigns").status == 503);
+  d.pages->attach(d.node);
+  CHECK(d.get("/admin/campaigns").status == 401);
+  CHECK(d.ask("POST", "/admin/campaigns", "{}").status == 401);
+  CHECK(d.node->started.empty());
+  CHECK(ask("GET", "/admin/campaigns").body == "{\"campaigns\":[]}");
+  CHECK(ask("GET", "/admin/campaigns/7").body == "{\"id\":7}");
+  CHECK(ask("POST", "/admin/campaigns", "{\"a\":1}").status == 200);
+  CHECK(d.node->started == "{\"a\":1}");
+  CHECK(ask("POST", "/admin/campaigns/1/pause").status == 200);
+  CHECK(d.node->steered == "pause");
+  CHECK(ask("POST", "/admin/campaigns/2/pause").status == 404);
+  CHECK(ask("POST", "/admin/campaigns/1").status == 400);
+  CHECK(ask("GET", "/admin/campaigns/1/pause").status == 400);
+  CHECK(ask("DELETE", "/admin/campaigns/1").status == 400);
+  for (const char* odd :
+       {"/admin/campaigns/0", "/admin/campaigns/x", "/admin/campaigns/-1",
+        "/admin/campaigns/1x", "/admin/campaignsx", "/admin/campaigns/"}) {
+    INFO(odd);
+    CHECK(ask("GET", odd).status == 404);
+  }
 }
 
 TEST_CASE("stats, chats and metrics are served") {
