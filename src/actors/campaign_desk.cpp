@@ -75,6 +75,11 @@ void load_pages(const std::shared_ptr<services>& shared,
 /// Looks for the campaign of that request until it has a number.
 void await_number(const std::shared_ptr<services>& shared, std::string request,
                   unsigned looks, callback<std::string> done) {
+  std::unique_lock guard{shared->closing};
+  if (shared->closed) {
+    guard.unlock();
+    return done(error{errc::cancelled, "the node stops"});
+  }
   list_campaigns(
       shared, campaigns_shown,
       [shared, request = std::move(request), looks,

@@ -256,7 +256,10 @@ node::~node() {
   auto& s = *impl_->shared;
   s.draining = true;
   s.stopping = true;
-  s.closed = true;
+  {
+    std::lock_guard guard{s.closing};
+    s.closed = true;
+  }
   // No callback comes after these, so no actor is needed after them.
   s.store.close();
   s.telegram.close();

@@ -126,6 +126,9 @@ struct services {
   std::atomic<bool> stopping{false};
   /// The store is closed: nothing may touch it, or what outlives it, any more.
   std::atomic<bool> closed{false};
+  /// Held by who sets `closed`, and by timers of the loop, which may outlive
+  /// the node, while they use the store.
+  std::mutex closing;
   /// The last store operation that mattered failed.
   std::atomic<bool> store_down{false};
   std::atomic<std::int64_t> store_failed_at{0};  ///< mono ns

@@ -65,6 +65,16 @@ void start(rig& r, const char* more = "") {
   CHECK(parse_json(*page).value().at("id") == 1);
 }
 
+/// Read past whatever stands before the store: no operation of the node's.
+bool ends_in(store::backend& s) {
+  return eventually([&] {
+    auto of = answer_to<std::vector<store::chat_record>>(
+        [&](auto done) { s.load({chat_key::campaign(1)}, done); });
+    return of && of->front().state.find(R"("state":"done")") !=
+                     std::string::npos;
+  });
+}
+
 bool ends(rig& r) {
   return eventually([&] { return page_of(r).at("state") == "done"; });
 }
@@ -131,14 +141,14 @@ TEST_CASE("a campaign reaches each member once, and marks who is gone") {
 TEST_CASE("a campaign is paused, resumed and cancelled") {
   telegram_double telegram;
   auto s = memory_store();
-  seed(*s, 400);
+  seed(*s, 4'000);
   rig r{fast(), std::make_shared<counter_bot>(), std::move(s), telegram.url()};
   start(r, R"(,"rate":40)");
   CHECK(eventually([&] { return telegram.accepted() >= 20; }));
   steer(r, "pause");
   CHECK(eventually([&] { return page_of(r).at("state") == "paused"; }));
   const auto page = page_of(r);
-  CHECK(count(page, "released") < 400);
+  CHECK(count(page, "released") < 4'000);
   CHECK(eventually([&] {
     return std::int64_t(telegram.accepted()) == count(page_of(r), "released");
   }));
@@ -148,7 +158,7 @@ TEST_CASE("a campaign is paused, resumed and cancelled") {
       [&] { return count(page_of(r), "released") > count(page, "released"); }));
   steer(r, "cancel");
   CHECK(eventually([&] { return page_of(r).at("state") == "cancelled"; }));
-  CHECK(count(page_of(r), "released") < 400);
+  CHECK(count(page_of(r), "released") < 4'000);
   CHECK(answer_to<std::string>(
             [&](auto done) { r.node().steer_campaign(2, "pause", done); })
             .error()
@@ -189,13 +199,14 @@ TEST_CASE("G4 G5: whichever store operation of a campaign fails") {
     telegram_double telegram;
     auto inner = memory_store(2);
     seed(*inner, members);
+    auto& behind = *inner;
     auto broken = std::make_unique<store::faulty>(std::move(inner));
     auto& s = *broken;
     rig r{fast(), std::make_shared<counter_bot>(), std::move(broken),
           telegram.url()};
     start(r);
     s.at(s.operations() + n, store::fault{kind, 1, {}});
-    REQUIRE(ends(r));
+    REQUIRE(ends_in(behind));
     s.heal();
     check_each_once(telegram, r, members);
   }
