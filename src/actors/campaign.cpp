@@ -32,7 +32,7 @@ error wrong_campaign(std::string text) {
   return {errc::bad_input, "campaign: " + std::move(text)};
 }
 
-std::string said(const json::object& from, std::string_view name) {
+std::string member_text(const json::object& from, std::string_view name) {
   const auto* found = from.if_contains(name);
   return found && found->is_string() ? std::string{found->as_string()}
                                      : std::string{};
@@ -74,18 +74,18 @@ result<campaign> campaign::read(std::string_view state) {
     return error{errc::corrupt, "the campaign's record makes no sense"};
   campaign c;
   c.params_ = params->as_object();
-  c.name_ = said(*in, "name");
-  c.request_ = said(*in, "request");
-  c.method_ = said(*in, "method");
-  c.audience_ = said(*in, "audience");
-  c.why_ = said(*in, "why");
-  const auto phase = std::ranges::find(phase_names, said(*in, "state"));
+  c.name_ = member_text(*in, "name");
+  c.request_ = member_text(*in, "request");
+  c.method_ = member_text(*in, "method");
+  c.audience_ = member_text(*in, "audience");
+  c.why_ = member_text(*in, "why");
+  const auto phase = std::ranges::find(phase_names, member_text(*in, "state"));
   auto filter = audience_filter::parse(c.audience_);
   if (phase == phase_names.end() || !filter)
     return error{errc::corrupt, "the campaign's record makes no sense"};
   c.state_ = static_cast<campaign::phase>(phase - phase_names.begin());
   c.filter_ = std::move(*filter);
-  if (const auto cursor = said(*in, "cursor"); !cursor.empty()) {
+  if (const auto cursor = member_text(*in, "cursor"); !cursor.empty()) {
     const auto key = parse_chat_key(cursor);
     if (!key)
       return error{errc::corrupt, key.error().context};
@@ -147,10 +147,10 @@ campaign_step campaign::keep(std::optional<wall_time> next) const {
 result<campaign> campaign::start(const json::object& command, wall_time now,
                                  const campaign_pace& pace) {
   campaign c;
-  c.name_ = said(command, "name");
-  c.request_ = said(command, "request");
-  c.method_ = said(command, "method");
-  c.audience_ = said(command, "audience");
+  c.name_ = member_text(command, "name");
+  c.request_ = member_text(command, "request");
+  c.method_ = member_text(command, "method");
+  c.audience_ = member_text(command, "audience");
   const auto* params = command.if_contains("params");
   if (!is_method_name(c.method_) ||
       telegram::lane_of(c.method_) != telegram::lane::chat)
@@ -384,7 +384,7 @@ namespace {
 result<json::object> read_command(const store::entry& what) {
   auto parsed = parse_json(what.body ? *what.body : std::string{});
   if (parsed && parsed->is_object() && what.type == store::entry_kind::notice)
-    parsed = parse_json(said(parsed->as_object(), "text"));
+    parsed = parse_json(member_text(parsed->as_object(), "text"));
   if (!parsed || !parsed->is_object())
     return wrong_campaign("a command that is no JSON object");
   return std::move(parsed->as_object());
@@ -407,7 +407,7 @@ result<campaign_step> turn_campaign_entry(std::int64_t number,
   auto command = read_command(what);
   if (!command)
     return command.error();
-  const auto todo = said(*command, "do");
+  const auto todo = member_text(*command, "do");
   if (number == 0) {
     if (todo != "start")
       return wrong_campaign("the register takes start only");

@@ -26,6 +26,8 @@ update_id command_id(wall_time now) {
 void accept_command(const std::shared_ptr<services>& shared,
                     std::int64_t number, update_id id, std::string body,
                     callback<> done) {
+  if (shared->draining)
+    return done(error{errc::unavailable, "the node stops"});
   auto batch = std::make_shared<std::vector<store::arrival>>();
   batch->push_back({id, chat_key::campaign(number),
                     store::make_payload(std::move(body)),

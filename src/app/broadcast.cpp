@@ -27,7 +27,7 @@ std::int64_t count_of(const json::object& from, std::string_view name) {
   return bad ? 0 : n;
 }
 
-std::optional<std::int64_t> digits(std::string_view text) {
+std::optional<std::int64_t> whole_digits(std::string_view text) {
   std::int64_t n = 0;
   const char* const end = text.data() + text.size();
   const auto [stop, bad] = std::from_chars(text.data(), end, n);
@@ -40,7 +40,8 @@ std::optional<std::int64_t> digits(std::string_view text) {
 std::optional<std::int64_t> read_time(const std::string& text,
                                       std::int64_t now_ms) {
   if (text.starts_with('+') && text.size() > 2) {
-    const auto n = digits(std::string_view{text}.substr(1, text.size() - 2));
+    const auto n =
+        whole_digits(std::string_view{text}.substr(1, text.size() - 2));
     const std::int64_t unit = text.back() == 's'   ? 1'000
                               : text.back() == 'm' ? 60'000
                               : text.back() == 'h' ? 3'600'000
@@ -56,12 +57,12 @@ std::optional<std::int64_t> read_time(const std::string& text,
       all[10] != 'T' || all[13] != ':' || (seconds && all[16] != ':') ||
       all.back() != 'Z')
     return std::nullopt;
-  const auto year = digits(all.substr(0, 4));
-  const auto month = digits(all.substr(5, 2));
-  const auto day = digits(all.substr(8, 2));
-  const auto hour = digits(all.substr(11, 2));
-  const auto minute = digits(all.substr(14, 2));
-  const auto second = seconds ? digits(all.substr(17, 2)) : 0;
+  const auto year = whole_digits(all.substr(0, 4));
+  const auto month = whole_digits(all.substr(5, 2));
+  const auto day = whole_digits(all.substr(8, 2));
+  const auto hour = whole_digits(all.substr(11, 2));
+  const auto minute = whole_digits(all.substr(14, 2));
+  const auto second = seconds ? whole_digits(all.substr(17, 2)) : 0;
   if (!year || !month || !day || !hour || !minute || !second || *hour > 23 ||
       *minute > 59 || *second > 59)
     return std::nullopt;

@@ -70,8 +70,8 @@ bool ends_in(store::backend& s) {
   return eventually([&] {
     auto of = answer_to<std::vector<store::chat_record>>(
         [&](auto done) { s.load({chat_key::campaign(1)}, done); });
-    return of && of->front().state.find(R"("state":"done")") !=
-                     std::string::npos;
+    return of &&
+           of->front().state.find(R"("state":"done")") != std::string::npos;
   });
 }
 
