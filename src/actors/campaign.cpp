@@ -105,6 +105,7 @@ result<campaign> campaign::read(std::string_view state) {
   c.dry_run_ = flag_said(*in, "dry_run");
   c.counted_ = flag_said(*in, "counted");
   c.walked_all_ = flag_said(*in, "walked_all");
+  c.sparse_ = flag_said(*in, "sparse");
   c.insisted_ = flag_said(*in, "insisted");
   c.repeat_ = flag_said(*in, "repeat");
   return c;
@@ -134,6 +135,7 @@ std::string campaign::text() const {
                    {"dry_run", dry_run_},
                    {"counted", counted_},
                    {"walked_all", walked_all_},
+                   {"sparse", sparse_},
                    {"insisted", insisted_},
                    {"repeat", repeat_}});
 }
@@ -233,9 +235,11 @@ campaign_question campaign::ask(wall_time now) const {
     return {};
   campaign_question out{cursor_, 0, false};
   const auto wanted = walked_all_ ? 0 : allowed(now);
-  // Some will not match: a page more than once is what many of those cost.
+  // Some will not match.
   if (wanted > 0)
-    out.members = std::min<std::uint64_t>(2 * wanted + 32, campaign_page);
+    out.members = sparse_
+                      ? campaign_page
+                      : std::min<std::uint64_t>(2 * wanted + 32, campaign_page);
   out.tally = walked_all_ || released_ + wanted > ended_ + most_open() ||
               from_ms(tallied_ms_) + tally_every <= now;
   return out;
@@ -319,6 +323,7 @@ campaign_step campaign::release(std::int64_t number,
     out.state = text();
     return out;
   }
+  sparse_ = short_page;
   out.next = short_page ? now : now + pause_between;
   out.state = text();
   return out;

@@ -109,6 +109,7 @@ class campaign {
   bool dry_run_ = false;
   bool counted_ = false;
   bool walked_all_ = false;
+  bool sparse_ = false;    ///< few match: whole pages are read
   bool insisted_ = false;  ///< resumed after it stopped itself
   bool repeat_ = false;    ///< a call without an answer is sent again
 };
