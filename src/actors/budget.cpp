@@ -113,6 +113,14 @@ void budget::spend(mono_time at, unsigned messages) {
   total_.spend(at, messages);
 }
 
+void budget::configure(unsigned per_second, unsigned bulk_per_second,
+                       mono_time now) {
+  full_ = per_second;
+  full_bulk_ = bulk_per_second;
+  total_.configure(per_second, now);
+  bulk_window_.configure(bulk_per_second, now);
+}
+
 void budget::resize(unsigned per_second) {
   total_.resize(per_second);
   if (full_ != 0)

@@ -63,6 +63,9 @@ class budget {
   /// shrinks with it.
   void resize(unsigned per_second);
 
+  /// Other limits were configured; neither from nor to none for the whole bot.
+  void configure(unsigned per_second, unsigned bulk_per_second, mono_time now);
+
   std::size_t waiting() const noexcept {
     return interactive_.size() + bulk_.size();
   }
@@ -77,8 +80,8 @@ class budget {
 
   std::deque<wish>* choose(mono_time now);
 
-  const unsigned full_;
-  const unsigned full_bulk_;
+  unsigned full_;
+  unsigned full_bulk_;
   window total_;
   window bulk_window_;
   std::deque<wish> interactive_;

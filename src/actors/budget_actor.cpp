@@ -69,6 +69,13 @@ caf::behavior budget_actor::make_behavior() {
         machine_.answered(m.ticket, m.at, m.arrived);
         serve();
       },
+      [this](const new_budget& m) {
+        machine_.configure(m.per_second, m.bulk_per_second,
+                           shared_->how.time->mono());
+        if (slices_)
+          slices_->configure(m.per_second);
+        serve();
+      },
       [this](const flood_seen& m) {
         auto now = shared_->how.time->mono();
         if (machine_.flooded(m.chat, now, m.retry_after)) {
@@ -169,10 +176,10 @@ void budget_actor::on_slice(const slice_answer& m) {
   serve();
 }
 
-/// With the budget in it: nodes that were told different ones share nothing.
-std::string budget_actor::slice_name(unsigned slice) const {
-  return "budget/" + std::to_string(shared_->how.limits.global_per_second) +
-         '/' + std::to_string(slice);
+/// Without the budget: nodes that were told different ones share the slices,
+/// so that together they keep to the larger one (`slices::configure`).
+std::string budget_actor::slice_name(unsigned slice) {
+  return "budget/" + std::to_string(slice);
 }
 
 // -- permits ------------------------------------------------------------------

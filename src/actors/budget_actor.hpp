@@ -29,7 +29,7 @@ class budget_actor : public actor_base {
   void share(const peer_wants& m);
   void tick_slices();
   void on_slice(const slice_answer& m);
-  std::string slice_name(unsigned slice) const;
+  static std::string slice_name(unsigned slice);
 
   const std::shared_ptr<services> shared_;
   budget machine_;

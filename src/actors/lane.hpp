@@ -133,6 +133,16 @@ class lane {
   /// Nothing at all begins before (a 429 that is the whole bot's).
   void freeze(mono_time until) noexcept { frozen_ = std::max(frozen_, until); }
 
+  /// Another limit was configured for this kind of chat.
+  void configure(unsigned limit, mono_time now) {
+    if (limit == how_.limit)
+      return;
+    how_.limit = limit;
+    how_.settle_each = how_.to.is_group() && limit != 0;
+    window_.configure(limit, now);
+    window_at_.reset();
+  }
+
   /// Counts what was sent to this chat before this lane existed.
   void spend(mono_time at, unsigned messages) { window_.spend(at, messages); }
 

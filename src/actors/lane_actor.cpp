@@ -13,15 +13,16 @@ using telegram::verdict;
 
 }  // namespace
 
-lane::options lane_options(const node_options& how, chat_key to) {
+lane::options lane_options(const services& in, chat_key to) {
+  const node_options& how = in.how;
   lane::options o;
   o.to = to;
   if (to.is_group()) {
-    o.limit = how.limits.group_per_minute;
+    o.limit = in.group_per_minute;
     o.period = milliseconds{60'000};
     o.settle_each = o.limit != 0;
   } else {
-    o.limit = how.limits.chat_per_second;
+    o.limit = in.chat_per_second;
     o.period = milliseconds{1'000};
   }
   o.margin = how.limits.margin;
@@ -42,7 +43,7 @@ lane_actor::lane_actor(caf::actor_config& config,
       owned_{std::move(owned)},
       to_{to},
       state_{std::move(state)},
-      machine_{lane_options(shared_->how, to)} {
+      machine_{lane_options(*shared_, to)} {
   shared_->lanes += 1;
   auto now = shared_->now();
   for (auto& s : spent)
@@ -50,8 +51,7 @@ lane_actor::lane_actor(caf::actor_config& config,
   // What was under way when an earlier owner died may have arrived up to the
   // moment the shard was ours (G7: the last window counts as spent).
   if (!to.is_group() && now.mono - owned_->since < milliseconds{1'000})
-    machine_.spend(owned_->since,
-                   std::max(1u, shared_->how.limits.chat_per_second));
+    machine_.spend(owned_->since, std::max(1u, limit_now()));
 }
 
 lane_actor::~lane_actor() {
@@ -154,7 +154,12 @@ void lane_actor::perform(lane::actions& todo) {
 }
 
 /// Before every event, so that a lane begins nothing at it that it should not.
+unsigned lane_actor::limit_now() const {
+  return to_.is_group() ? shared_->group_per_minute : shared_->chat_per_second;
+}
+
 void lane_actor::look_around() {
+  machine_.configure(limit_now(), shared_->how.time->mono());
   if (shared_->stopping || owned_->ending)
     machine_.stop();
   machine_.freeze(mono_time{mono_time::duration{shared_->frozen_until}});

@@ -40,6 +40,7 @@ class lane_actor : public actor_base {
   void count_flying(std::int64_t n);
   void count_told(std::int64_t n);
   void look_around();
+  unsigned limit_now() const;
   void look_ahead();
 
   const std::shared_ptr<services> shared_;
@@ -54,6 +55,6 @@ class lane_actor : public actor_base {
 };
 
 /// The lane's settings for a chat, from the node's options.
-lane::options lane_options(const node_options& how, chat_key to);
+lane::options lane_options(const services& in, chat_key to);
 
 }  // namespace troupe::actors

@@ -271,6 +271,17 @@ struct slice_answer {
   mono_time asked;
   result<std::optional<store::grant>> answer;
 };
+// -- to the poller ------------------------------------------------------------
+/// What the next getUpdates asks for.
+struct new_kinds {
+  std::vector<std::string> names;
+};
+
+/// Other limits of the whole bot were configured.
+struct new_budget {
+  unsigned per_second;
+  unsigned bulk_per_second;
+};
 struct flood_seen {
   chat_key chat;
   milliseconds retry_after;
@@ -396,6 +407,8 @@ TROUPE_LOCAL_MESSAGE(permit_wanted)
 TROUPE_LOCAL_MESSAGE(permit_back)
 TROUPE_LOCAL_MESSAGE(peer_wants)
 TROUPE_LOCAL_MESSAGE(slice_answer)
+TROUPE_LOCAL_MESSAGE(new_budget)
+TROUPE_LOCAL_MESSAGE(new_kinds)
 TROUPE_LOCAL_MESSAGE(flood_seen)
 TROUPE_LOCAL_MESSAGE(send_call)
 TROUPE_LOCAL_MESSAGE(timer_armed)

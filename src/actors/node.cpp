@@ -323,6 +323,18 @@ bool node::ready() const noexcept {
   return is_ready(*impl_->shared);
 }
 
+void node::configure(const limit_options& limits,
+                     std::vector<std::string> allowed_updates) {
+  auto& s = *impl_->shared;
+  s.chat_per_second = limits.chat_per_second;
+  s.group_per_minute = limits.group_per_minute;
+  if (s.global && limits.global_per_second != 0)
+    caf::anon_send(
+        s.global, new_budget{limits.global_per_second, limits.bulk_per_second});
+  if (s.poller)
+    caf::anon_send(s.poller, new_kinds{std::move(allowed_updates)});
+}
+
 bool node::impl::quiet() const {
   auto& s = *shared;
   return s.turning == 0 && s.deciding == 0 && s.flying == 0 && s.settling == 0;

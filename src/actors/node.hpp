@@ -144,6 +144,13 @@ class node {
   /// once). True if nothing was cut short.
   bool drain(milliseconds deadline);
 
+  /// Takes other limits and update kinds, from here on. What a limit had let
+  /// out stays counted. A group's lane may take a minute to look again.
+  /// `margin` and `count_replies` stay as they were, and so does whether there
+  /// is a global limit at all. **Threads**: one.
+  void configure(const limit_options& limits,
+                 std::vector<std::string> allowed_updates);
+
   /// Who getMe says we are, if nobody knew it at the start. Once.
   /// **Threads**: one.
   void identify(std::string username);

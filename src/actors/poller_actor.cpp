@@ -26,7 +26,9 @@ constexpr const char* poll_lease = "poller";
 
 poller_actor::poller_actor(caf::actor_config& config,
                            std::shared_ptr<services> shared)
-    : actor_base{config}, shared_{std::move(shared)} {}
+    : actor_base{config},
+      shared_{std::move(shared)},
+      kinds_{shared_->how.allowed_updates} {}
 
 caf::behavior poller_actor::make_behavior() {
   if (shared_->clustered())
@@ -45,6 +47,7 @@ caf::behavior poller_actor::make_behavior() {
                                   });
       },
       [this](go_atom) { poll(); },
+      [this](new_kinds& m) { kinds_ = std::move(m.names); },
       [this](poll_answer& m) { on_answer(m); },
       [this](poll_accepted& m) { on_accepted(m); },
   };
@@ -111,7 +114,7 @@ void poller_actor::poll() {
   // An empty list is Telegram's default; without one it would keep to what was
   // asked for before.
   r.body += ",\"allowed_updates\":[";
-  for (const auto& kind : shared_->how.allowed_updates) {
+  for (const auto& kind : kinds_) {
     if (r.body.back() != '[')
       r.body += ',';
     append_json_string(r.body, kind);

@@ -34,7 +34,8 @@ class poller_actor : public actor_base {
   void back_off();
 
   const std::shared_ptr<services> shared_;
-  std::int64_t offset_ = 0;  ///< 0: from the oldest unconfirmed update
+  std::vector<std::string> kinds_;  ///< that it asks for
+  std::int64_t offset_ = 0;         ///< 0: from the oldest unconfirmed update
   unsigned failures_ = 0;
   bool polling_ = false;
   bool pausing_ = false;

@@ -80,6 +80,8 @@ struct services {
         telegram{t},
         loop{l},
         count{r},
+        chat_per_second{how.limits.chat_per_second},
+        group_per_minute{how.limits.group_per_minute},
         follows{std::make_unique<std::atomic<bool>[]>(s.shards())},
         terms{std::make_unique<std::atomic<std::uint32_t>[]>(s.shards())},
         away{std::make_unique<std::atomic<bool>[]>(s.shards())},
@@ -91,6 +93,9 @@ struct services {
   http::client& telegram;
   net::loop& loop;
   meters count;
+  /// As they are now: they may change while the node runs. Those in `how` are
+  /// of the start.
+  std::atomic<unsigned> chat_per_second, group_per_minute;
   std::unique_ptr<turn_pool> pool;
 
   // Set once, before the first message.

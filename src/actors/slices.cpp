@@ -66,12 +66,17 @@ unsigned fair_share(std::vector<budget_want> wants, const std::string& me,
   return 0;
 }
 
-slices::slices(const options& how) : how_{how} {
-  const auto n = std::clamp(how.per_second, 1U, most);
-  slots_.resize(n);
-  for (unsigned i = 0; i < n; ++i)
-    slots_[i].messages = how.per_second / n + (i < how.per_second % n ? 1 : 0);
-  next_ = how.first % n;
+slices::slices(const options& how) : how_{how}, slots_(most) {
+  configure(how.per_second);
+  next_ = how.first % total_;
+}
+
+void slices::configure(unsigned per_second) {
+  how_.per_second = per_second;
+  total_ = std::clamp(per_second, 1U, most);
+  for (unsigned i = 0; i < most; ++i)
+    slots_[i].messages = per_second / most + (i < per_second % most ? 1 : 0);
+  next_ %= total_;
 }
 
 unsigned slices::slices_for(unsigned messages) const noexcept {
@@ -88,13 +93,18 @@ std::vector<slices::action> slices::tick(mono_time now, unsigned used) {
       s.ours = s.leaving = false;
     count += s.ours && !s.leaving ? 1 : 0;
   }
+  for (unsigned i = total_; i < most; ++i)
+    if (slots_[i].ours && !slots_[i].leaving) {
+      slots_[i].leaving = true;
+      --count;
+    }
   for (auto s = slots_.rbegin(); s != slots_.rend() && count > share_; ++s)
     if (s->ours && !s->leaving) {
       s->leaving = true;
       --count;
     }
   const bool arrived = used <= limit(now);
-  for (unsigned i = 0; i < total(); ++i) {
+  for (unsigned i = 0; i < most; ++i) {
     auto& s = slots_[i];
     if (!s.ours || s.asking)
       continue;

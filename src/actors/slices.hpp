@@ -60,10 +60,14 @@ class slices {
 
   explicit slices(const options& how);
 
+  /// The bot's budget is another now. Nodes hear of it at different times, so
+  /// each slice is worth what its holder thinks. It is exclusive, and a larger
+  /// budget makes none of them smaller: all together never allow more than the
+  /// largest budget that a node still believes in (G7).
+  void configure(unsigned per_second);
+
   /// Into how many slices the budget is cut.
-  unsigned total() const noexcept {
-    return static_cast<unsigned>(slots_.size());
-  }
+  unsigned total() const noexcept { return total_; }
   /// How many messages per second need so many slices.
   unsigned slices_for(unsigned messages) const noexcept;
 
@@ -107,7 +111,9 @@ class slices {
   }
 
   options how_;
+  /// `most` of them; of a small budget the last are worth nothing, and unused.
   std::vector<slot> slots_;
+  unsigned total_ = 0;
   unsigned share_ = 0;
   unsigned next_ = 0;  ///< where to look for a free one
 };

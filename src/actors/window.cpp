@@ -17,6 +17,14 @@ constexpr double recovery = 1.1;
 window::window(unsigned limit, milliseconds period, milliseconds margin)
     : full_{limit}, limit_{limit}, period_{period}, margin_{margin} {}
 
+void window::configure(unsigned limit, mono_time now) {
+  const bool was_unlimited = full_ == 0;
+  full_ = limit;
+  limit_ = limit;
+  if (was_unlimited)
+    spend(now, limit);
+}
+
 mono_time window::earliest(mono_time now, unsigned cost) const {
   if (full_ == 0 || cost == 0)
     return now;

@@ -31,6 +31,10 @@ class window {
   /// and more than that limit, or a limit of what has none, is not possible.
   void resize(unsigned limit) { limit_ = std::min(limit, full_); }
 
+  /// Another limit was configured. What was sent while there was none was not
+  /// counted: it is taken to have filled the window at `now`.
+  void configure(unsigned limit, mono_time now);
+
   /// When `cost` messages may leave: `now` if at once, else the earliest time
   /// known by now (an answer may make it earlier). A cost over the limit waits
   /// for an empty window; while the limit is cut down, for a larger limit:

@@ -31,6 +31,7 @@ constexpr usage_line commands[] = {
     {"broadcast show ID [--follow]", "one of them"},
     {"broadcast pause|resume|cancel ID", "steer it"},
     {"stats [chat KEY]", "figures of the running node, or of one chat"},
+    {"reload", "take other limits, log level and update kinds, as SIGHUP"},
     {"cluster status", "nodes and shards; 1 if something is wrong with them"},
     {"cluster drain NODE [--wait]", "end one node, its shards to the others"},
 };
@@ -156,6 +157,7 @@ grammar::grammar() {
   drain->add_option("node", out.node);
   drain->add_flag("--wait", out.wait);
 
+  add(&app, "reload", command::reload);
   CLI::App* stats = add(&app, "stats", command::stats);
   stats->add_option("words", stats_words)->expected(0, 2);
 }
@@ -263,9 +265,9 @@ std::string unknown_argument(const std::vector<std::string>& args,
       "--at",     "--dry-run", "--repeat",   "--follow"};
   for (const key_spec& key : keys())
     flags.push_back(flag_of(key));
-  const std::vector<std::string> words{"run",      "check",        "webhook",
-                                       "stats",    "dead-letters", "cluster",
-                                       "broadcast"};
+  const std::vector<std::string> words{"run",       "check",        "webhook",
+                                       "stats",     "dead-letters", "cluster",
+                                       "broadcast", "reload"};
   for (const std::string& arg : args) {
     const bool flag = arg.starts_with("--");
     const std::string name = arg.substr(0, arg.find('='));

@@ -37,6 +37,7 @@ enum class command : std::uint8_t {
   stats,
   cluster_status,
   cluster_drain,
+  reload,
   help,
   version,
 };

@@ -19,6 +19,9 @@ int dead_letters(const settings& with, const invocation& call, console& talk);
 /// `broadcast start|list|show|pause|resume|cancel`.
 int broadcast(const settings& with, const invocation& call, console& talk);
 
+/// `reload`: has the running node read its configuration again.
+int reload(const settings& with, const invocation& call, console& talk);
+
 /// `cluster status|drain`.
 int cluster(const settings& with, const invocation& call, console& talk);
 

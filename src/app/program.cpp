@@ -10,6 +10,7 @@
 #include "app/command_line.hpp"
 #include "app/commands.hpp"
 #include "app/console.hpp"
+#include "app/reload.hpp"
 #include "app/run.hpp"
 #include "app/settings.hpp"
 #include "core/log.hpp"
@@ -28,21 +29,22 @@ bool needs_token(command what) {
   }
 }
 
-int run_bot(const loaded& with, const surroundings& around,
+int run_bot(const loaded& with, const reread& again, const surroundings& around,
             std::shared_ptr<const detail::bot_base> bot, console& talk) {
   const auto stop = around.stop();
   if (!stop) {
     talk.say(stop.error().context);
     return exit_failed;
   }
-  return run(with, std::move(bot), talk, **stop);
+  return run(with, again, std::move(bot), talk, **stop);
 }
 
-int dispatch(const loaded& with, const invocation& call,
+int dispatch(const loaded& with, const reread& again, const invocation& call,
              const surroundings& around,
              std::shared_ptr<const detail::bot_base> bot, console& talk) {
   switch (call.what) {
-    case command::run: return run_bot(with, around, std::move(bot), talk);
+    case command::run:
+      return run_bot(with, again, around, std::move(bot), talk);
     case command::check: return check(with, call, talk);
     case command::stats: return stats(with.values, call, talk);
     case command::broadcast_start:
@@ -51,6 +53,7 @@ int dispatch(const loaded& with, const invocation& call,
     case command::broadcast_pause:
     case command::broadcast_resume:
     case command::broadcast_cancel: return broadcast(with.values, call, talk);
+    case command::reload: return reload(with.values, call, talk);
     case command::cluster_status:
     case command::cluster_drain: return cluster(with.values, call, talk);
     case command::webhook_set:
@@ -62,11 +65,14 @@ int dispatch(const loaded& with, const invocation& call,
 
 int with_settings(const invocation& call, const surroundings& around,
                   std::shared_ptr<const detail::bot_base> bot, console& talk) {
-  sources from;
-  from.flags = call.flags;
-  from.environment = around.environment;
-  from.file = config_file(call.config, around.environment);
-  const auto settings = load_settings(from);
+  const reread read = [&] {
+    sources from;
+    from.flags = call.flags;
+    from.environment = around.environment;
+    from.file = config_file(call.config, around.environment);
+    return load_settings(from);
+  };
+  const auto settings = read();
   if (!settings) {
     talk.say(settings.error().context);
     return exit_config;
@@ -87,7 +93,7 @@ int with_settings(const invocation& call, const surroundings& around,
   log::level least = log::level::info;
   TROUPE_CHECK(log::parse_level(settings->values.log_level, least));
   log::threshold(least);
-  return dispatch(*settings, call, around, std::move(bot), talk);
+  return dispatch(*settings, read, call, around, std::move(bot), talk);
 }
 
 }  // namespace

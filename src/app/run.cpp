@@ -2,9 +2,11 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <mutex>
 #include <optional>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "actors/node.hpp"
 #include "app/command_line.hpp"
@@ -142,13 +144,47 @@ class start_guard {
   std::thread thread_;
 };
 
+/// Reloads that were asked for by other threads, for the one that does them.
+class reload_queue {
+ public:
+  explicit reload_queue(stop_source& wake) : wake_{wake} {}
+  void ask(callback<json::object> done) {
+    {
+      const std::lock_guard lock{mutex_};
+      if (!closed_) {
+        waiting_.push_back(std::move(done));
+        done = nullptr;
+      }
+    }
+    if (done)
+      return done(error{errc::unavailable, "the node is draining"});
+    wake_.interrupt();
+  }
+  std::vector<callback<json::object>> take(bool last = false) {
+    const std::lock_guard lock{mutex_};
+    closed_ = last;
+    return std::exchange(waiting_, {});
+  }
+
+ private:
+  stop_source& wake_;
+  std::mutex mutex_;
+  std::vector<callback<json::object>> waiting_;
+  bool closed_ = false;
+};
+
 /// The running whole. Members are in the order of their making; what is below
 /// uses what is above.
 class program {
  public:
-  program(const loaded& with, std::shared_ptr<const detail::bot_base> bot,
-          console& talk, stop_source& stop)
-      : with_{with.values}, bot_{std::move(bot)}, talk_{talk}, stop_{stop} {}
+  program(const loaded& with, reread again,
+          std::shared_ptr<const detail::bot_base> bot, console& talk,
+          stop_source& stop)
+      : with_{with.values},
+        again_{std::move(again)},
+        bot_{std::move(bot)},
+        talk_{talk},
+        stop_{stop} {}
 
   /// True if a handler may still be running.
   bool cut_short() const noexcept { return cut_short_; }
@@ -187,6 +223,9 @@ class program {
       pages_options how;
       how.token = admin_token(with_);
       how.open_stats = parse_endpoint(with_.stats_listen)->loopback();
+      how.reload = [queue = reloads_](callback<json::object> done) {
+        queue->ask(std::move(done));
+      };
       auto where = stats_server_of(with_);
       where.on_reject = reject_meter::make("stats", metrics_);
       auto stats = stats_server::listen(serving_, std::move(where), how,
@@ -265,19 +304,71 @@ class program {
     gate_->store(node_.get());
     if (stats_)
       stats_->pages().attach(std::make_shared<running_node>(*node_));
-    registrar_.emplace(
-        with_, api, me.known,
-        [this](std::string name) { node_->identify(std::move(name)); },
-        [this] {
-          bad_token_ = true;
-          stop_.interrupt();
-        },
-        registrar::pauses{});
+    register_bot(me.known);
     log::info("started", {{"bot", me.username},
                           {"mode", with_.bot_mode},
                           {"webhook_port", webhook_ ? webhook_->port() : 0},
                           {"stats_port", stats_ ? stats_->port() : 0}});
     return std::nullopt;
+  }
+
+  void register_bot(bool identified) {
+    registrar_.emplace(
+        with_, bot_api{*client_, with_.bot_token}, identified,
+        [this](std::string name) {
+          identified_ = true;
+          node_->identify(std::move(name));
+        },
+        [this] {
+          bad_token_ = true;
+          stop_.interrupt();
+        },
+        registrar::pauses{});
+    if (identified)
+      identified_ = true;
+  }
+
+  /// Reads the configuration again. If anything is wrong with it, nothing is
+  /// changed.
+  result<json::object> reload() {
+    const auto got = again_();
+    if (!got) {
+      log::error("reload_refused", {{"error", got.error().context},
+                                    {"effect", "nothing is changed"}});
+      return got.error();
+    }
+    reload_plan plan = plan_reload(with_, got->values);
+    for (const std::string& one : plan.changed)
+      log::info("reloaded", {{"change", one}});
+    for (const std::string& one : plan.restart)
+      log::warn("reload_needs_restart", {{"key", one}});
+    const bool other_kinds =
+        plan.next.bot_allowed_updates != with_.bot_allowed_updates;
+    json::object page = to_json(plan);
+    // Its thread reads the settings. Idle, but while Telegram is out of reach.
+    const bool again = other_kinds && with_.bot_mode == "webhook";
+    if (again) {
+      registrar_->stop();
+      registrar_.reset();
+    }
+    with_ = std::move(plan.next);
+    log::level least = log::level::info;
+    TROUPE_CHECK(log::parse_level(with_.log_level, least));
+    log::threshold(least);
+    auto options = node_options_of(with_, {});
+    node_->configure(options.limits, std::move(options.allowed_updates));
+    if (again)
+      register_bot(identified_);
+    return page;
+  }
+
+  void do_reloads(bool by_signal) {
+    const auto asked = reloads_->take();
+    if (asked.empty() && !by_signal)
+      return;
+    const auto page = reload();  // one for all that asked
+    for (const auto& done : asked)
+      done(page);
   }
 
   int bad_token(const std::string& why) {
@@ -287,9 +378,14 @@ class program {
   }
 
   int serve() {
-    while (!bad_token_ && !signalled_ && !told_to_drain_ &&
-           stop_.wait(milliseconds{60'000}) != stop_source::news::signal) {
+    while (!bad_token_ && !signalled_ && !told_to_drain_) {
+      const auto news = stop_.wait(milliseconds{60'000});
+      if (news == stop_source::news::signal)
+        break;
+      do_reloads(news == stop_source::news::reload);
     }
+    for (const auto& done : reloads_->take(true))
+      done(error{errc::unavailable, "the node is draining"});
     const milliseconds limit = std::chrono::seconds{with_.drain_seconds};
     log::info("draining", {{"seconds", with_.drain_seconds}});
     const watchdog guard{stop_, limit + teardown_time};
@@ -320,12 +416,16 @@ class program {
     store_->close();
   }
 
-  const settings& with_;
+  settings with_;  ///< as they are now: some change while it runs
+  const reread again_;
   std::shared_ptr<const detail::bot_base> bot_;
   console& talk_;
   stop_source& stop_;
   std::atomic<bool> bad_token_{false};
   std::atomic<bool> told_to_drain_{false};
+  std::atomic<bool> identified_{false};
+  std::shared_ptr<reload_queue> reloads_ =
+      std::make_shared<reload_queue>(stop_);
   bool cut_short_ = false;
   bool signalled_ = false;
   std::uint64_t files_ = 0;  ///< how many may be open; 0: unknown
@@ -345,9 +445,10 @@ class program {
 
 }  // namespace
 
-int run(const loaded& with, std::shared_ptr<const detail::bot_base> bot,
-        console& talk, stop_source& stop) {
-  auto all = std::make_unique<program>(with, std::move(bot), talk, stop);
+int run(const loaded& with, const reread& again,
+        std::shared_ptr<const detail::bot_base> bot, console& talk,
+        stop_source& stop) {
+  auto all = std::make_unique<program>(with, again, std::move(bot), talk, stop);
   const int code = all->run();
   // A handler that outlives the drain still uses the parts; the process ends
   // right after this, so they are left to it.

@@ -122,15 +122,13 @@ void stats_pages::ready(exchange& x) const {
     const std::lock_guard lock{mutex_};
     draining = draining_;
   }
-  const auto node = view();
   std::string_view why;
-  if (draining) {
+  if (const auto node = view(); draining)
     why = "draining";
-  } else if (!node) {
+  else if (!node)
     why = "starting";
-  } else if (!node->ready()) {
+  else if (!node->ready())
     why = "the store fails or hangs, or shards are still being handed over";
-  }
   if (why.empty())
     return x.answer(json_page(200, json::object{{"ready", true}}));
   x.answer(json_page(503, json::object{{"ready", false}, {"why", why}}));
@@ -224,6 +222,8 @@ void stats_pages::admin(const http::request& what,
     return drain(what, *x);
   if (path == campaigns_path || path.starts_with("/admin/campaigns/"))
     return campaigns(what, std::move(x));
+  if (path == "/admin/reload")
+    return reload(what, std::move(x));
   if (!path.starts_with(letters_path)) {
     return x->answer(refusal(404, "no such page"));
   }
@@ -268,6 +268,18 @@ void stats_pages::drain(const http::request& what, exchange& x) const {
   if (!asked)
     return x.answer(refusal(asked.error()));
   x.answer(json_page(200, json::object{{"draining", *asked}}));
+}
+
+void stats_pages::reload(const http::request& what,
+                         std::shared_ptr<exchange> x) const {
+  if (what.method != "POST")
+    return x->method_not_allowed("POST");
+  if (how_.reload == nullptr)
+    return x->answer(refusal(503, "the node is not running"));
+  how_.reload([x](result<json::object> got) {
+    x->answer(got ? json_page(200, *got)
+                  : refusal(status_of(got.error().code), got.error().context));
+  });
 }
 
 }  // namespace troupe::app

@@ -9,6 +9,7 @@
 #include "core/callback.hpp"
 #include "core/clock.hpp"
 #include "core/ids.hpp"
+#include "core/json.hpp"
 #include "core/metrics.hpp"
 #include "http/http.hpp"
 #include "store/store.hpp"
@@ -43,6 +44,9 @@ struct pages_options {
   bool open_stats = true;        ///< false: /stats needs the token, too
   milliseconds timeout{10'000};  ///< then 504
   const clock* time = &system_clock();
+  /// Reads the configuration again and answers with a page (`reload_plan`);
+  /// none: there is nobody to do it.
+  std::function<void(callback<json::object>)> reload;
 };
 
 class stats_feed;
@@ -62,6 +66,7 @@ class stats_feed;
 /// | `POST /admin/dead-letters/retry`, `/drop` | `{"ids":[..]}` (at most 1000)
 /// or `{"all":true}`: those that died before `before_ms` (default: now), 1000
 /// at a time; `more` says whether to ask again |
+/// | `POST /admin/reload` | the configuration is read again: what changed |
 /// | `POST /admin/cluster/drain` | `{"node":NAME}`: that node ends as after
 /// SIGTERM |
 /// | `/admin/campaigns...` | see campaign_pages.hpp |
@@ -108,6 +113,7 @@ class stats_pages {
   void admin(const http::request& what, std::shared_ptr<exchange> x);
   void campaigns(const http::request& what, std::shared_ptr<exchange> x) const;
   void drain(const http::request& what, exchange& x) const;
+  void reload(const http::request& what, std::shared_ptr<exchange> x) const;
   void list_letters(const http::request& what, std::shared_ptr<exchange> x);
   void show_letter(std::string_view id, std::shared_ptr<exchange> x);
   void act(const http::request& what, bool retry, std::shared_ptr<exchange> x);

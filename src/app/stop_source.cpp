@@ -21,6 +21,7 @@ class signals final : public stop_source {
     ::sigemptyset(&set_);
     ::sigaddset(&set_, SIGTERM);
     ::sigaddset(&set_, SIGINT);
+    ::sigaddset(&set_, SIGHUP);
     ::pthread_sigmask(SIG_BLOCK, &set_, &before_);
     signal_fd_ = ::signalfd(-1, &set_, SFD_CLOEXEC | SFD_NONBLOCK);
     event_fd_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -45,7 +46,7 @@ class signals final : public stop_source {
     }
     signalfd_siginfo what{};
     if (::read(signal_fd_, &what, sizeof what) == sizeof what) {
-      return news::signal;
+      return what.ssi_signo == SIGHUP ? news::reload : news::signal;
     }
     std::uint64_t count = 0;
     if (::read(event_fd_, &count, sizeof count) == sizeof count) {

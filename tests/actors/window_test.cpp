@@ -143,3 +143,22 @@ TEST_CASE("a 429 lowers the rate, quiet time raises it back", "[limits]") {
   CHECK(w.clear_at() <= at(10min));
   CHECK(w.clear_at() > at(60s));
 }
+
+TEST_CASE("another limit counts what was sent under the one before") {
+  window w{3, 1s, 0ms};
+  const mono_time now{1h};
+  for (int i = 0; i < 3; ++i)
+    w.take(now);
+  w.configure(2, now);
+  CHECK(w.earliest(now) > now);
+  CHECK(w.used(now) == 3);
+  w.configure(5, now);
+  CHECK(w.earliest(now, 2) == now);
+  CHECK(w.earliest(now, 3) > now);
+  w.configure(0, now);
+  CHECK(w.earliest(now, 100) == now);
+  // Nobody counted while there was none.
+  w.configure(5, now);
+  CHECK(w.earliest(now) > now);
+  CHECK(w.earliest(now + 2s, 5) == now + 2s);
+}
