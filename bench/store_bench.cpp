@@ -1,4 +1,5 @@
 #include <benchmark/benchmark.h>
+#include <unistd.h>
 
 #include <condition_variable>
 #include <cstdint>
@@ -15,7 +16,9 @@
 
 // What an update's life costs the store: accept, commit (300 bytes of state and
 // one call), settle. `group` updates are in flight together, each as calls of
-// its own. `writer_us` is CPU of the store's thread per update.
+// its own. `writer_us` is CPU of the store's thread per update. On a server, if
+// TROUPE_BENCH_STORE_URL names one (redis://, postgresql://); its own CPU is
+// not in that.
 namespace {
 
 using namespace troupe;
@@ -66,6 +69,9 @@ class life {
     how.url = url;
     how.shards = shards;
     how.synchronous_full = full;
+    how.bot =
+        "bench_" + std::to_string(::getpid()) + "_" + std::to_string(++stores_);
+    how.allow_volatile = true;
     store_ = store::open(how).value();
     std::vector<shard_id> all;
     for (std::uint16_t i = 0; i < shards; ++i)
@@ -166,6 +172,8 @@ class life {
     return leases_[shard_of(key, shards).value];
   }
 
+  static inline unsigned stores_ = 0;
+
   std::unique_ptr<backend> store_;
   std::vector<lease> leases_;
   std::vector<std::uint64_t> versions_ =
@@ -223,6 +231,24 @@ void memory(benchmark::State& state) {
   report(state, l, writer, group);
 }
 BENCHMARK(memory)->ArgName("group")->Arg(1)->Arg(64)->UseRealTime();
+
+void server(benchmark::State& state) {
+  const char* url = std::getenv("TROUPE_BENCH_STORE_URL");
+  if (url == nullptr)
+    return state.SkipWithError("TROUPE_BENCH_STORE_URL is not set");
+  const auto group = static_cast<std::size_t>(state.range(0));
+  life l{url, true};
+  l.round(512);
+  const auto writer = l.writer_us();
+  for (auto _ : state)
+    l.round(group);
+  report(state, l, writer, group);
+}
+BENCHMARK(server)
+    ->ArgName("group")
+    ->RangeMultiplier(8)
+    ->Range(1, 512)
+    ->UseRealTime();
 
 }  // namespace
 

@@ -177,7 +177,7 @@ class cluster_desk {
     if (cluster == nullptr || !cluster->is_object())
       return error{errc::not_found,
                    "there is no cluster: the node has its store for itself "
-                   "(several can share a Redis)"};
+                   "(several can share a Redis or a PostgreSQL)"};
     return cluster->get_object();
   }
 

@@ -124,7 +124,8 @@ result<std::unique_ptr<node_link>> find_node(const settings& from) {
   const std::string why = running.error().context;
   const std::string file = store_file(from);
   std::error_code code;
-  const bool embedded = !from.store_url.starts_with("redis");
+  const bool embedded = from.store_url.starts_with("sqlite:") ||
+                        from.store_url.starts_with("memory:");
   if (embedded && (file.empty() || !std::filesystem::exists(file, code))) {
     return error{errc::not_found, why + ", and there is no store at " +
                                       shown_store(from.store_url) +

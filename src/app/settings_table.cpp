@@ -69,8 +69,10 @@ const key_spec table[] = {
     {"store.url", &s::store_url, shape::text, "sqlite:./troupe.db",
      "Where updates, state and calls are kept: `sqlite:FILE`, a Redis "
      "(`redis://[USER:PASSWORD@]HOST[:PORT][/DB]`, `rediss:` with TLS, "
-     "`redis+sentinel:`, `redis+cluster:`), or `memory:` (nothing survives; "
-     "for tests). With a password in it, better from the environment."},
+     "`redis+sentinel:`, `redis+cluster:`), a PostgreSQL "
+     "(`postgresql://USER:PASSWORD@HOST/DATABASE`), or `memory:` (nothing "
+     "survives; for tests). With a password in it, better from the "
+     "environment."},
     {"store.shards", &s::store_shards, shape::integer, "128",
      "Groups of chats; fixed when the store is created.", false, false, 1,
      16'384},
@@ -90,7 +92,8 @@ const key_spec table[] = {
      shape::choice,
      "refuse",
      "A Redis without an append-only file, or one that evicts keys when its "
-     "memory is full, loses updates: `refuse` it, or `allow` it.",
+     "memory is full, loses updates; so does a PostgreSQL with fsync or "
+     "synchronous_commit off: `refuse` it, or `allow` it.",
      false,
      false,
      0,

@@ -11,9 +11,8 @@
 
 namespace troupe::store {
 
-/// The synchronous half of a backend that lives in this process: plain
-/// functions over the data, without threads, queues or callbacks. `group_store`
-/// gives it those, once for all.
+/// The synchronous half of a backend: plain functions over the data, without
+/// threads, queues or callbacks. `group_store` gives it those, once for all.
 ///
 /// **Threads**: one at a time.
 ///
@@ -24,11 +23,24 @@ namespace troupe::store {
 ///
 /// **Repeat**: arguments are never consumed, so an operation can be run again
 /// after `undo`.
+///
+/// **Far away**: where every look costs a round trip, the engine has an
+/// `outlook`. The operations of a group run on that first, which notes what
+/// they are about; `begin` fetches it, and the operations run here. None of
+/// them fails the group: an error is its own and has changed nothing. What
+/// reads has its answer after `end`, and runs once more for it.
 class engine {
  public:
   virtual ~engine() = default;
 
   virtual std::uint16_t shards() const noexcept = 0;
+
+  /// See **Far away**; null: the data are at hand.
+  virtual engine* outlook() { return nullptr; }
+
+  /// After `begin` or `end` failed: nothing was done, only another node was in
+  /// the way, and the group can be run again as it was.
+  virtual bool again() const noexcept { return false; }
 
   /// Starts a group. After an error no group is open.
   virtual result<> begin() = 0;
@@ -56,6 +68,14 @@ class engine {
 
   /// The live nodes: no part of any group.
   virtual gathering& nodes() = 0;
+  virtual result<std::vector<node_info>> heartbeat(const node_info& me,
+                                                   milliseconds ttl) {
+    return nodes().heartbeat(me, ttl);
+  }
+  virtual result<> leave(const std::string& name) {
+    nodes().leave(name);
+    return {};
+  }
 
   virtual result<std::optional<grant>> acquire(const std::string& name,
                                                const std::string& holder,

@@ -16,6 +16,8 @@ namespace {
 constexpr auto idle_step = std::chrono::seconds{1};
 // With so many operations that fail in one group, all are tried alone.
 constexpr unsigned most_groups = 8;
+// So often a group is run again that other nodes were in the way of.
+constexpr unsigned most_repeats = 8;
 
 class group_store final : public backend {
  public:
@@ -59,7 +61,7 @@ class group_store final : public backend {
   void renew(std::vector<lease> held, milliseconds ttl,
              callback<std::vector<lease>> done) override {
     submit<std::vector<lease>>(
-        false, std::move(done),
+        true, std::move(done),
         [h = std::move(held), ttl](engine& e) { return e.renew(h, ttl); });
   }
   void release(std::vector<lease> held, callback<> done) override {
@@ -70,16 +72,11 @@ class group_store final : public backend {
                  callback<std::vector<node_info>> done) override {
     submit<std::vector<node_info>>(
         false, std::move(done),
-        [m = std::move(me), ttl](engine& e) -> result<std::vector<node_info>> {
-          return e.nodes().heartbeat(m, ttl);
-        });
+        [m = std::move(me), ttl](engine& e) { return e.heartbeat(m, ttl); });
   }
   void leave(std::string name, callback<> done) override {
     submit<void>(false, std::move(done),
-                 [n = std::move(name)](engine& e) -> result<> {
-                   e.nodes().leave(n);
-                   return {};
-                 });
+                 [n = std::move(name)](engine& e) { return e.leave(n); });
   }
   void acquire(std::string name, std::string holder, milliseconds ttl,
                callback<std::optional<grant>> done) override {
@@ -214,7 +211,9 @@ class group_store final : public backend {
                    : std::unique_lock<std::mutex>{};
   }
   result<> attempt(const std::vector<job*>& jobs, job*& culprit);
+  result<> attempt_far(const std::vector<job*>& jobs, engine& outlook);
   result<> operate(const std::vector<job*>& jobs, job*& culprit);
+  static void operate_far(engine& on, const std::vector<job*>& jobs);
   void answer(job_list& group);
 
   std::shared_ptr<engine> engine_;  // the writer's, once it runs
@@ -332,7 +331,9 @@ void group_store::run(job_list& group) {
     if (!culprit || jobs.size() == 1) {
       // The disk refused the group as such, or there are no parts to try.
       for (auto* j : jobs)
-        j->fail(whole.error());
+        j->fail(j->writes() || whole.error().code != errc::unknown_outcome
+                    ? whole.error()
+                    : error{errc::unavailable, whole.error().context});
       return;
     }
     std::erase_if(jobs, [&](job* j) {
@@ -347,6 +348,8 @@ void group_store::run(job_list& group) {
 
 result<> group_store::attempt(const std::vector<job*>& jobs, job*& culprit) {
   const auto ours = hold();
+  if (auto* outlook = engine_->outlook())
+    return attempt_far(jobs, *outlook);
   bool writes = false;
   for (const auto* j : jobs)
     writes = writes || j->writes();
@@ -365,6 +368,51 @@ result<> group_store::attempt(const std::vector<job*>& jobs, job*& culprit) {
     return ok;
   }
   return writes ? engine_->end() : ok;
+}
+
+// See `engine`, **Far away**.
+result<> group_store::attempt_far(const std::vector<job*>& jobs,
+                                  engine& outlook) {
+  try {
+    for (unsigned tries = 1;; ++tries) {
+      operate_far(outlook, jobs);
+      auto ok = engine_->begin();
+      if (ok) {
+        operate_far(*engine_, jobs);
+        ok = engine_->end();
+      }
+      if (ok)
+        break;
+      if (!engine_->again() || tries == most_repeats)
+        return ok;
+    }
+    for (auto* j : jobs)
+      if (!j->writes())
+        (void)j->run(*engine_);  // it keeps its error
+    return {};
+  } catch (const std::exception& e) {
+    engine_->undo();
+    return error{errc::internal, e.what()};
+  }
+}
+
+void group_store::operate_far(engine& on, const std::vector<job*>& jobs) {
+  std::vector<accept_job*> accepts;
+  for (auto* j : jobs)
+    if (auto* a = j->as_accept())
+      accepts.push_back(a);
+  bool accepted = false;
+  for (auto* j : jobs) {
+    if (!j->as_accept()) {
+      (void)j->run(on);  // it keeps its error
+      continue;
+    }
+    if (std::exchange(accepted, true))
+      continue;
+    if (auto ok = run_accepts(on, accepts); !ok)
+      for (auto* a : accepts)
+        a->fail(ok.error());
+  }
 }
 
 result<> group_store::operate(const std::vector<job*>& jobs, job*& culprit) {

@@ -7,6 +7,7 @@
 
 #include "store/group_store.hpp"
 #include "store/memory.hpp"
+#include "store/postgres_schema.hpp"
 #include "store/redis_store.hpp"
 #include "store/redis_url.hpp"
 #include "store/sqlite_engine.hpp"
@@ -75,16 +76,12 @@ result<std::unique_ptr<backend>> open(const options& how) {
     return open_embedded(std::string{url.substr(sqlite_scheme.size())}, how);
   if (redis::is_redis_url(url))
     return redis::open(how);
-  // Only the scheme is repeated: the rest may hold a password.
-  const auto scheme = url.substr(0, url.find(':'));
-  for (const std::string_view known : {"postgres", "postgresql"})
-    if (scheme == known)
-      return error{errc::bad_input, "store url: " + std::string{scheme} +
-                                        ": is not in this build; use "
-                                        "sqlite:PATH, redis://... or memory:"};
+  if (postgres::is_postgres_url(url))
+    return postgres::open(how);
+  // Nothing of it is repeated: it may hold a password.
   return error{errc::bad_input,
                "store url: unknown kind; expected sqlite:PATH, redis://..., "
-               "rediss://... or memory:"};
+               "rediss://..., postgresql://... or memory:"};
 }
 
 }  // namespace troupe::store

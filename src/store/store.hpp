@@ -467,15 +467,18 @@ class backend {
 
 /// How to open a store.
 struct options {
-  /// Or `redis://...` (redis_url.hpp); `memory:`; or `memory:NAME`, which all
+  /// Or `redis://...` (redis_url.hpp); `postgresql://...`, as libpq reads it;
+  /// `memory:`; or `memory:NAME`, which all
   /// in this process that open it by that name share, each as a node of its
   /// own, until the last one closes it.
   std::string url = "sqlite:./troupe.db";
   std::uint16_t shards = 128;  ///< used at creation; must fit what is there
   const clock* time = &system_clock();
   bool synchronous_full = true;  ///< sqlite: fsync at every group commit
-  std::string bot{};             ///< redis: whose; several can share a server
+  /// redis, postgres: whose; several can share a server.
+  std::string bot{};
   /// redis: also one without an append-only file, or that evicts keys.
+  /// postgres: also with fsync or synchronous_commit off.
   bool allow_volatile = false;
   unsigned wait_replicas = 0;  ///< redis: that have a write before its answer
 };

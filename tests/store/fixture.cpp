@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <system_error>
 
+#include "tests/support/postgres_server.hpp"
 #include "tests/support/redis_server.hpp"
 
 namespace troupe::store::test {
@@ -26,6 +27,9 @@ std::vector<std::string> all_kinds() {
   if (redis)
     all.insert(all.end(), {"redis", "faulty redis", "redis behind sentinels",
                            "redis cluster"});
+  static const bool postgres = postgres_test::have_postgres();
+  if (postgres)
+    all.insert(all.end(), {"postgres", "faulty postgres"});
   return all;
 }
 
@@ -66,6 +70,24 @@ const redis_home& home_of(const std::string& kind) {
   }
   static const auto home = alone();
   return home;
+}
+
+/// One server for the whole program: each store has a schema of its own.
+const postgres_test::postgres_server& postgres_home() {
+  static const postgres_test::postgres_server only;
+  return only;
+}
+
+/// Lets leases, nodes and names end so much earlier.
+void pass_postgres_time(const std::string& bot, milliseconds by) {
+  const auto ms = std::to_string(by.count());
+  for (const char* which : {"owners", "nodes", "names"}) {
+    const auto answer =
+        postgres_home().ask("UPDATE troupe_" + bot + "." + which +
+                            " SET till = till - " + ms + " WHERE till > 0");
+    INFO(answer);
+    REQUIRE(answer.empty());
+  }
 }
 
 /// Runs a script on the keys that fit `pattern`, with how much time is to have
@@ -114,6 +136,8 @@ store_fixture::store_fixture(std::string kind)
 }
 
 void store_fixture::pass(milliseconds by) {
+  if (postgres())
+    return pass_postgres_time(bot_, by);
   if (!redis())
     return time.advance(by);
   for (const char* leases : {":*}:m", "}:n", "}:l"})
@@ -125,8 +149,11 @@ std::unique_ptr<backend> store_fixture::make() {
   how.shards = shard_count;
   how.time = &time;
   how.bot = bot_;
+  how.allow_volatile = postgres();  // fsync is off there
   if (redis())
     how.url = home_of(kind_).url;
+  else if (postgres())
+    how.url = postgres_home().url() + "?connect_timeout=60";
   else if (durable())
     how.url = "sqlite:" + dir_.file("store.db");
   else

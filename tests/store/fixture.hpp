@@ -197,8 +197,8 @@ class test_clock final : public clock {
 
 constexpr std::uint16_t shard_count = 16;
 
-/// The kinds of store that the contract is held against; those on Redis if
-/// there is a redis-server.
+/// The kinds of store that the contract is held against; those on a server if
+/// it is installed.
 std::vector<std::string> all_kinds();
 
 /// A store of one kind with its clock and directory.
@@ -209,16 +209,18 @@ class store_fixture {
   sync_store* operator->() { return store_.get(); }
 
   bool redis() const { return kind_.find("redis") != std::string::npos; }
+  bool postgres() const { return kind_.find("postgres") != std::string::npos; }
+  bool server() const { return redis() || postgres(); }
   bool durable() const { return kind_.find("memory") == std::string::npos; }
   /// True if it says that nobody else can hold its leases.
   bool exclusive() const {
-    return !redis() && kind_.find("shared") == std::string::npos;
+    return !server() && kind_.find("shared") == std::string::npos;
   }
   /// Lets so much time pass for leases.
   void pass(milliseconds by);
   /// By so much the time of leases may be off: on a server it passes by itself.
   milliseconds moment() const {
-    return redis() ? lease_time / 4 : milliseconds{1};
+    return server() ? lease_time / 4 : milliseconds{1};
   }
   /// What is over is over at most so much later than it says.
   milliseconds slack() const {
@@ -234,7 +236,7 @@ class store_fixture {
 
   temporary_directory dir_;
   std::string kind_;
-  std::string bot_;  ///< redis: the store's own part of the keys
+  std::string bot_;  ///< on a server: which store there
   std::unique_ptr<sync_store> store_;
 };
 
