@@ -123,9 +123,13 @@ void budget::configure(unsigned per_second, unsigned bulk_per_second,
 
 void budget::resize(unsigned per_second) {
   total_.resize(per_second);
+  // One at least: rounded down to none, a small limit on many nodes would hold
+  // campaigns up for ever. What all send keeps to the bot's budget anyhow.
   if (full_ != 0)
-    bulk_window_.resize(static_cast<unsigned>(
-        std::uint64_t{full_bulk_} * std::min(per_second, full_) / full_));
+    bulk_window_.resize(
+        std::max(static_cast<unsigned>(std::uint64_t{full_bulk_} *
+                                       std::min(per_second, full_) / full_),
+                 std::min({full_bulk_, per_second, 1U})));
 }
 
 }  // namespace troupe::actors

@@ -20,6 +20,7 @@ constexpr std::int64_t most_owed_ms = 1'000;
 constexpr std::uint64_t hopeless = 50;
 constexpr std::size_t most_params = std::size_t{64} * 1024;
 constexpr std::size_t most_name = 64;
+constexpr std::int64_t furthest_ms = std::int64_t{366} * 24 * 3'600'000;
 
 constexpr std::array<std::string_view, 6> phase_names{
     "counting", "scheduled", "running", "paused", "done", "cancelled"};
@@ -53,6 +54,37 @@ std::uint64_t count_said(const json::object& from, std::string_view name) {
 bool flag_said(const json::object& from, std::string_view name) {
   const auto* found = from.if_contains(name);
   return found && found->is_bool() && found->as_bool();
+}
+
+/// Whoever mistypes who is meant, or that nothing is to be sent, would send to
+/// all of them: so nothing that is not understood passes.
+result<> check_members(const json::object& command) {
+  using json::kind;
+  struct known {
+    std::string_view name;
+    std::array<kind, 2> kinds;
+  };
+  constexpr std::array<known, 10> all{
+      {{"do", {kind::string, kind::string}},
+       {"request", {kind::string, kind::string}},
+       {"name", {kind::string, kind::string}},
+       {"method", {kind::string, kind::string}},
+       {"params", {kind::object, kind::object}},
+       {"audience", {kind::string, kind::string}},
+       {"rate", {kind::int64, kind::uint64}},
+       {"at_ms", {kind::int64, kind::uint64}},
+       {"dry_run", {kind::bool_, kind::bool_}},
+       {"repeat", {kind::bool_, kind::bool_}}}};
+  for (const auto& [name, value] : command) {
+    const auto* of = std::ranges::find(all, std::string_view{name},
+                                       [](const known& k) { return k.name; });
+    if (of == all.end())
+      return wrong_campaign("no member '" + std::string{name}.substr(0, 32) +
+                            "'");
+    if (std::ranges::find(of->kinds, value.kind()) == of->kinds.end())
+      return wrong_campaign("'" + std::string{name} + "' is of the wrong type");
+  }
+  return {};
 }
 
 bool is_method_name(std::string_view text) {
@@ -148,6 +180,8 @@ campaign_step campaign::keep(std::optional<wall_time> next) const {
 
 result<campaign> campaign::start(const json::object& command, wall_time now,
                                  const campaign_pace& pace) {
+  if (auto ok = check_members(command); !ok)
+    return ok.error();
   campaign c;
   c.name_ = member_text(command, "name");
   c.request_ = member_text(command, "request");
@@ -178,6 +212,8 @@ result<campaign> campaign::start(const json::object& command, wall_time now,
                       : std::min<std::uint64_t>(
                             static_cast<std::uint64_t>(rate), most);
   c.at_ms_ = number_said(command, "at_ms");
+  if (c.at_ms_ < 0 || c.at_ms_ > to_ms(now) + furthest_ms)
+    return wrong_campaign("the time must be within a year");
   c.dry_run_ = flag_said(command, "dry_run");
   c.repeat_ = flag_said(command, "repeat");
   c.created_ms_ = to_ms(now);
@@ -208,6 +244,8 @@ campaign_step campaign::command(std::string_view what, wall_time now) {
              : to_ms(now) < at_ms_ ? phase::scheduled
                                    : phase::running;
     paid_ms_ = to_ms(now);
+    if (state_ == phase::running && started_ms_ == 0)
+      started_ms_ = paid_ms_;
   }
   return keep(
       std::max(now, state_ == phase::scheduled ? from_ms(at_ms_) : now));
@@ -284,12 +322,12 @@ campaign_step campaign::release(std::int64_t number,
   if (facts.tally) {
     ended_ = facts.tally->ended();
     tallied_ms_ = to_ms(now);
-    if (facts.tally->sent == 0 && facts.tally->failed >= hopeless &&
-        !insisted_) {
+    if (facts.tally->sent == 0 && !insisted_ &&
+        facts.tally->failed + facts.tally->unknown >= hopeless) {
       state_ = phase::paused;
       why_ =
-          "every call so far was refused: see campaign_call_refused in the "
-          "log; resume goes on all the same";
+          "not one call so far was sent: see campaign_call_refused in the log, "
+          "or Telegram is away; resume goes on all the same";
       return keep(std::nullopt);
     }
   }

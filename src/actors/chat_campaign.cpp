@@ -96,9 +96,14 @@ void chat_actor::commit_campaign(campaign_step made) {
   now_->commit.state = std::move(made.state);
   now_->commit.notices = std::move(made.notices);
   now_->commit.cancel.emplace_back(campaign_timer);
-  if (made.next)
+  if (made.next) {
+    // Never the due time of the tick that sets it: when the answer to the
+    // commit is lost, its repeat must find that the tick is gone.
+    if (const auto& fired = now_->what.fired)
+      made.next = std::max(*made.next, fired->due + 1ms);
     now_->commit.set.push_back(
         {key_, std::string{campaign_timer}, *made.next, {}});
+  }
   commit();
 }
 

@@ -147,6 +147,7 @@ void lease_actor::on_claimed(claimed& m) {
     shared_->store_failed();
     return;
   }
+  shared_->store_works(m.asked);
   auto now = shared_->how.time->mono();
   // What the last owner let go at its last moment may be longer on its way
   // than the lease was.

@@ -41,6 +41,8 @@ caf::behavior timer_actor::make_behavior() {
       [this](due_answer& m) { on_due(m); },
       [this](tick_atom) {
         wake_.reset();
+        // What is on its way may have been read before the timer was set.
+        stale_ = asking_;
         ask();
       },
   };

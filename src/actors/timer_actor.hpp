@@ -35,7 +35,7 @@ class timer_actor : public actor_base {
   std::set<identity> fired_;  ///< handed out, not turned yet
   bool asking_ = false;
   bool again_ = false;
-  bool stale_ = false;  ///< a shard came to us since we asked
+  bool stale_ = false;  ///< a shard came to us, or we woke, since we asked
   std::optional<wall_time> wake_;
 };
 

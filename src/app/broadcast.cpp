@@ -173,11 +173,13 @@ class broadcast_desk {
         return error{errc::bad_input, "can't read " + call_.file};
       if (!parsed || !parsed->is_object() ||
           !parsed->as_object().contains("method") ||
-          !parsed->as_object().contains("params"))
+          !parsed->as_object().contains("params") ||
+          parsed->as_object().size() != 2)
         return error{errc::bad_input,
                      call_.file +
                          ": expected {\"method\":\"sendMessage\","
-                         "\"params\":{...}}"};
+                         "\"params\":{...}} and nothing else; who is meant "
+                         "and when are flags"};
       out["method"] = parsed->as_object()["method"];
       out["params"] = parsed->as_object()["params"];
     }

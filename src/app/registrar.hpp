@@ -60,7 +60,7 @@ class registrar {
   next judge(const char* event, const result<api_reply>& got);
   bool pause(milliseconds how_long);
 
-  const settings& with_;
+  const settings with_;  // its own: the bot's may be read again meanwhile
   bot_api api_;
   bool identified_;
   std::function<void(std::string)> on_name_;

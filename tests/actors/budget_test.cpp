@@ -52,6 +52,14 @@ TEST_CASE("G9: interactive calls go before campaigns, which never starve",
   CHECK(bulk <= 11);  // and under the replies
 }
 
+TEST_CASE("G9: a share of the budget, however small, lets campaigns through",
+          "[limits]") {
+  budget b{30, 1, 0ms};
+  b.resize(7);
+  b.want(1, 1, true);
+  CHECK(claims(b.ready(at(0ms))) == std::vector<budget::claim>{1});
+}
+
 TEST_CASE("G9: campaigns alone keep to their share of the budget", "[limits]") {
   budget b{30, 20, 0ms};
   for (budget::claim c = 1; c <= 100; ++c)

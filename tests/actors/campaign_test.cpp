@@ -213,6 +213,14 @@ TEST_CASE("a campaign that is refused by all stops itself, once") {
   CHECK(s.machine().state() == phase::running);
 }
 
+TEST_CASE("a campaign that nobody answers stops itself, too") {
+  stage s{5'000};
+  while (s.tick())
+    s.tally.unknown = s.released.size();
+  CHECK(s.machine().state() == phase::paused);
+  CHECK(s.released.size() < 300);
+}
+
 TEST_CASE("what is no campaign is refused") {
   const json::object good{{"method", "sendMessage"},
                           {"params", json::object{{"text", "hi"}}}};
@@ -233,6 +241,13 @@ TEST_CASE("what is no campaign is refused") {
   bad("audience", "everybody");
   bad("rate", -1);
   bad("name", json::value(std::string(65, 'x')));
+  // What would else be read as nobody, and so as all, or as now.
+  bad("audience", json::array{"lang=de"});
+  bad("dry_run", "true");
+  bad("dryrun", true);
+  bad("at_ms", "1767200000000");
+  bad("at_ms", -1);
+  bad("at_ms", std::int64_t{9'000'000'000'000'000'000});
   CHECK(campaign::read("{}").error().code == errc::corrupt);
   CHECK(campaign::read("").error().code == errc::corrupt);
 }

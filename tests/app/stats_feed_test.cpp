@@ -39,6 +39,10 @@ class quick_node final : public node_view {
   void retry(std::vector<dead_letter_id>, callback<std::size_t> done) override {
     done(std::size_t{0});
   }
+  void start_campaign(const std::string&, callback<std::string>) override {}
+  void steer_campaign(std::int64_t, const std::string&,
+                      callback<std::string>) override {}
+  void campaigns(std::int64_t, callback<std::string>) override {}
   result<std::string> ask_to_drain(const std::string&) override {
     return error{errc::conflict, "no cluster"};
   }
@@ -270,6 +274,10 @@ class counting_node final : public node_view {
   }
   void chat_stats(chat_key, callback<std::string>) override {}
   void retry(std::vector<dead_letter_id>, callback<std::size_t>) override {}
+  void start_campaign(const std::string&, callback<std::string>) override {}
+  void steer_campaign(std::int64_t, const std::string&,
+                      callback<std::string>) override {}
+  void campaigns(std::int64_t, callback<std::string>) override {}
   result<std::string> ask_to_drain(const std::string&) override {
     return error{errc::conflict, "no cluster"};
   }

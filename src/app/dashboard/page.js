@@ -205,7 +205,7 @@ function show_campaigns(s) {
   const all = s.campaigns || [];
   by_id("campaigns").hidden = all.length === 0;
   fill("campaign-rows", all.map((one) => {
-    const done = one.sent + one.failed + one.unknown;
+    const done = one.sent + one.failed + one.blocked + one.unknown;
     const bar = element("progress");
     bar.max = one.total || 1;
     bar.value = done;
