@@ -109,7 +109,7 @@ TEST_CASE("what is released and not ended is bounded") {
     REQUIRE(s.tick());
   CHECK(s.released.size() == 200);  // two seconds of its rate
   CHECK(s.machine().state() == phase::running);
-  s.tally.unknown = 50;
+  s.tally.sent = 50;
   for (int i = 0; i < 40; ++i)
     REQUIRE(s.tick());
   CHECK(s.released.size() == 250);
