@@ -100,8 +100,8 @@ class chat_base {
   /// Sets the durable timer `name` of this chat, replacing an older one of
   /// that name; it comes back as `timer` with `body`.
   /// A delay below zero is now.
-  /// **Errors**: std::invalid_argument for a name that is empty or begins with
-  /// ':' (those are the runtime's own).
+  /// **Errors**: std::invalid_argument for a name that is empty, longer than
+  /// 1024 bytes, or begins with ':' (those are the runtime's own).
   void schedule(std::string_view name, std::chrono::milliseconds delay,
                 const boost::json::value& body = nullptr);
   void schedule(std::string_view name,

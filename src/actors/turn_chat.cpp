@@ -201,6 +201,10 @@ void check_timer(std::string_view name) {
     throw std::invalid_argument{"a timer needs a name"};
   if (name.front() == detail::own_timer)
     throw std::invalid_argument{"a timer's name must not begin with ':'"};
+  // A key in every store, and an index row of PostgreSQL holds no more than
+  // 2,704 bytes.
+  if (name.size() > 1'024)
+    throw std::invalid_argument{"a timer's name must have 1 to 1024 bytes"};
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -60,6 +61,16 @@ refusal refused(const PGresult* r) {
   return out;
 }
 
+/// A node that falls silent inside a pipeline is not idle for the server: so
+/// its end, if its machine is gone, must show in the connection itself.
+std::string keepalives(const link_options& how) {
+  const auto every =
+      std::to_string(std::max<std::int64_t>(1, how.patience.count() / 4'000));
+  return "; SET tcp_keepalives_idle = " + every +
+         "; SET tcp_keepalives_interval = " + every +
+         "; SET tcp_keepalives_count = 2";
+}
+
 std::string session(const std::string& schema, const link_options& how) {
   const auto statement = std::to_string(how.patience.count() * 3 / 4);
   const auto silent = std::to_string(how.patience.count() / 2);
@@ -68,7 +79,7 @@ std::string session(const std::string& schema, const link_options& how) {
   return "SET search_path = \"" + schema +
          "\"; SET statement_timeout = " + statement +
          "; SET idle_in_transaction_session_timeout = " + silent +
-         "; SET tcp_user_timeout = " + silent +
+         "; SET tcp_user_timeout = " + silent + keepalives(how) +
          "; SET default_transaction_isolation = 'read committed'"
          "; SET plan_cache_mode = force_generic_plan; SET jit = off"
          "; SET enable_seqscan = off; SET enable_hashjoin = off"

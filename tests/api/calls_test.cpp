@@ -172,6 +172,8 @@ TEST_CASE("what makes no sense is refused where it is written") {
         }) == "the parameters of getMe must be an object");
   CHECK(error_of([](plain& c) { c.schedule("", 1h); }) ==
         "a timer needs a name");
+  CHECK(error_of([](plain& c) { c.schedule(std::string(1'025, 'x'), 1h); }) ==
+        "a timer's name must have 1 to 1024 bytes");
   CHECK(error_of([](plain& c) { c.notify(0, "x"); }) ==
         "notify needs the id of a chat");
 }

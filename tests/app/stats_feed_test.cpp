@@ -306,7 +306,7 @@ TEST_CASE("events come over a real connection until the node ends") {
   auto got = coming.get();
   REQUIRE(got.has_value());
   CHECK(got->status == 200);
-  CHECK(got->headers.find("Content-Type") == "text/event-stream");
+  CHECK(got->type == "text/event-stream");
   CHECK(got->headers.find("Cache-Control") == "no-store");
   CHECK(times(got->body, "event: history\n") == 1);
   CHECK(times(got->body, "event: stats\ndata: {\"node\":\"n1\"}\n\n") >= 2);
