@@ -7,9 +7,11 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "troupe/buttons.hpp"
 #include "troupe/events.hpp"
+#include "troupe/sql.hpp"
 #include "troupe/state.hpp"
 
 namespace troupe {
@@ -189,6 +191,47 @@ class chat_base {
   /// Gives up the lock after this turn is committed, kept or asked for. Nothing
   /// happens if this chat has nothing of that name.
   void unlock(std::string_view name);
+
+  /// Runs one statement of SQL in the transaction that commits this turn: with
+  /// it, or not at all. For a store on PostgreSQL only; tables of your own
+  /// stand in a schema of your own (the role's search_path counts).
+  ///
+  /// ```cpp
+  /// ctx->sql("UPDATE stock SET n = n - $2 WHERE item = $1", {item, 3});
+  /// ```
+  ///
+  /// Statements run in order, after the handler has ended; whether one found
+  /// what it wanted, `changed` tells. A SELECT is for that: its rows come back
+  /// to nobody.
+  /// **Order and repeat**: once for each committed turn, also if the answer to
+  /// the commit is lost or the node dies.
+  /// **Failure**: only this turn's. A serialization failure, a deadlock, a lock
+  /// or time that was not to be had is a failed attempt, as if the handler had
+  /// thrown: three, then a dead letter. What does not get better (a violated
+  /// constraint, a type, a table that is not there, an exception of a trigger)
+  /// is a dead letter at once, with number and message of the statement; it can
+  /// be retried as every other.
+  /// **Time**: all statements of a turn together get half of the store's time
+  /// limit (`connect_timeout` of its url, 5 s by default), each an equal part.
+  /// Four turns of a node at a time commit with SQL; other turns do not wait
+  /// for them.
+  /// **Errors**: std::logic_error if the store is not PostgreSQL;
+  /// std::invalid_argument if `text` does not begin with SELECT, INSERT,
+  /// UPDATE, DELETE, MERGE or WITH (a turn's transaction is not the handler's
+  /// to end) or is longer than 64 KiB; std::length_error for the 65th statement
+  /// of a turn or over 1,000 parameters. A turn of whose statements over 64
+  /// changed nothing where they should ends as a dead letter.
+  /// **Cost**: two round trips to the server and an fsync there that it shares
+  /// with no other turn.
+  statement sql(std::string_view text, std::vector<sql_value> params = {});
+
+  /// What this event is called, at every attempt to turn it, after a crash and
+  /// on every node: no other event of this bot has that name. For business data
+  /// outside the turn's transaction (another database, a payment service): use
+  /// it as the key by which a second attempt is known. A dead letter that is
+  /// retried has a new name, unless it is an update; a timer that is set again
+  /// for the very same instant has the old one.
+  std::string turn_id() const;
 
   /// Wall time of this turn: one value for the whole turn.
   std::chrono::sys_time<std::chrono::milliseconds> now() const;

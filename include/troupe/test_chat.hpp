@@ -2,7 +2,9 @@
 
 #include <boost/json/array.hpp>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -129,6 +131,21 @@ class test_chat {
   /// `unknown`. (Only `at_most_once` calls end so; others are repeated.)
   void lose_next() { bench_.lose_next(); }
 
+  /// What the database makes of each statement of `ctx->sql` when its turn is
+  /// committed: how many rows it changes. An exception is a statement that
+  /// fails, as a serialization failure does: the turn is tried three times.
+  /// Without it each changes one row. It is given the line that `sql` has.
+  ///
+  /// ```cpp
+  /// std::set<std::string> booked;
+  /// c.database([&](const std::string& line) {
+  ///   return booked.insert(line).second ? 1u : 0u;
+  /// });
+  /// ```
+  void database(std::function<std::size_t(const std::string&)> is) {
+    bench_.database = std::move(is);
+  }
+
   // -- what came of it --------------------------------------------------------
 
   /// All calls since the start (or `forget`), one line each:
@@ -145,8 +162,13 @@ class test_chat {
   /// Texts of notices to other chats: "7: text".
   const std::vector<std::string>& notices() const { return bench_.notices; }
 
-  /// Starts the three above anew.
+  /// Statements that were committed, with their parameters:
+  /// `DELETE FROM carts WHERE id = $1 [42]`; NULL for nothing.
+  const std::vector<std::string>& sql() const { return bench_.statements; }
+
+  /// Starts the four above anew.
   void forget() {
+    bench_.statements.clear();
     bench_.sent.clear();
     bench_.calls.clear();
     bench_.notices.clear();

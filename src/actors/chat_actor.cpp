@@ -217,9 +217,11 @@ void chat_actor::run_turn() {
         auto subject = job->subject(key, version, anew);
         job->began = shared->how.time->mono();
         auto wall = shared->how.time->wall();
+        job->identity = identity_of(subject);
         job->result = live->run(
             job->event(subject),
-            {to_ms(wall), seed_of(subject), shared->username(), job->taken});
+            {to_ms(wall), seed_of(subject), shared->username(), job->taken,
+             job->unchanged, shared->store.takes_sql(), job->identity});
         job->ended = wall;
         job->ran = shared->how.time->mono();
         if (job->result.how == detail::turn_result::end::threw ||
@@ -228,7 +230,6 @@ void chat_actor::run_turn() {
           return;
         }
         if (!job->result.wanted.once.empty() || job->outlived_keys(job->ran)) {
-          job->identity = identity_of(subject);
           reserve_keys(*shared, me, *job);
           return;
         }
@@ -299,6 +300,10 @@ void chat_actor::on(commit_ended& m) {
     have_record_ = false;
     step_ = step::checking;
     load_record();
+    return;
+  }
+  if (receipt.outcome == store::turn_receipt::status::refused) {
+    on_sql_refused(receipt);
     return;
   }
   version_ += 1;

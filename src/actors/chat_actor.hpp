@@ -64,6 +64,7 @@ class chat_actor : public actor_base {
   static void reserve_keys(services& shared, caf::actor chat, attempt& job);
   void run_again();
   void give_back_unused();
+  void on_sql_refused(const store::turn_receipt& receipt);
   bool ask_lock();
   void begin_campaign();
   void turn_campaign(const campaign_facts& facts);

@@ -34,10 +34,12 @@ struct chat_actor::attempt {
   mono_time began{}, ran{}, done{};
   wall_time ended{};  ///< the handler, for what its commit says
 
+  std::string identity;  ///< of the event
+
   // Keys of `once` (see turn_names.hpp).
-  std::string identity;
-  std::vector<std::string> taken;     ///< others have them
-  std::vector<std::string> reserved;  ///< by any run of this turn
+  std::vector<std::string> taken;      ///< others have them
+  std::vector<std::string> unchanged;  ///< SQL of this turn (docs/adr/0026)
+  std::vector<std::string> reserved;   ///< by any run of this turn
   mono_time reserved_at{};
   std::optional<asked_lock> lock;
   bool reserving = false;    ///< it failed, and is to be repeated

@@ -307,22 +307,34 @@ void test_bench::settle_down() {
 
 void test_bench::turn(const turn_event& event) {
   const auto me = std::to_string(chat_) + '/' + std::to_string(seed_);
-  std::vector<std::string> taken;
-  turn_scene scene{now_ms_, seed_++, username, {}};
+  std::vector<std::string> taken, unchanged;
+  turn_scene scene{now_ms_, seed_++, username, {}, {}, true, me};
   turn_result result;
   for (unsigned n = 0; n < attempts;) {
     scene.taken = taken;
+    scene.unchanged = unchanged;
     result = live_->run(event, scene);
     if (result.how == turn_result::end::threw) {
       ++n;
       continue;
     }
-    if (reserve(result.wanted, me, taken))
-      break;
-    load();
-    if (taken.size() > most_once) {
+    try {
+      if (reserve(result.wanted, me, taken) &&
+          execute(result.wanted, unchanged))
+        break;
+    } catch (const std::exception& e) {
+      ++n;
       result.how = turn_result::end::threw;
-      result.error = "the turn asks for over 64 keys of once that others have";
+      result.error = e.what();
+    }
+    load();
+    if (taken.size() > most_once || unchanged.size() > most_sql) {
+      result.how = turn_result::end::threw;
+      result.error =
+          taken.size() > most_once
+              ? "the turn asks for over 64 keys of once that others have"
+              : "over 64 statements of the turn changed nothing where they "
+                "should";
       break;
     }
   }

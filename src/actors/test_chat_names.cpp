@@ -1,6 +1,8 @@
-// Keys of `once` and locks between the chats of a test.
+// Keys of `once`, locks and SQL between the chats of a test.
 
 #include <algorithm>
+#include <cstddef>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -42,6 +44,33 @@ bool test_bench::reserve(const effects& wanted, const std::string& holder,
            std::ranges::none_of(
                wanted.once, [&](auto& w) { return name_of(w.key) == k.first; });
   });
+  return true;
+}
+
+namespace {
+
+std::string line_of_sql(const wanted_sql& s) {
+  std::string out = s.text;
+  for (const auto& p : s.params)
+    out += (&p == s.params.data() ? " [" : ", ") + p.value_or("NULL");
+  return s.params.empty() ? out : out + ']';
+}
+
+}  // namespace
+
+// As the runtime does it: all statements, or the turn is run again.
+bool test_bench::execute(const effects& wanted,
+                         std::vector<std::string>& unchanged) {
+  const auto before = unchanged.size();
+  std::vector<std::string> lines;
+  for (const auto& s : wanted.sql) {
+    lines.push_back(line_of_sql(s));
+    if (database(lines.back()) == 0 && s.must_change)
+      unchanged.push_back(s.key);
+  }
+  if (unchanged.size() != before)
+    return false;
+  std::ranges::move(lines, std::back_inserter(statements));
   return true;
 }
 

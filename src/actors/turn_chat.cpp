@@ -62,6 +62,10 @@ std::uint64_t mixed(std::uint64_t& state) {
 
 }  // namespace
 
+turn_context* running_turn() noexcept {
+  return current_turn;
+}
+
 turn_context& turn_of(const chat_base* chat, const char* what) {
   if (current_turn && &current_turn->chat == chat)
     return *current_turn;

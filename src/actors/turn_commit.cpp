@@ -149,6 +149,8 @@ store::turn commit_of(const turn_subject& what, detail::turn_result& result,
     t.set.push_back(
         {what.key, std::move(w.name), from_ms(w.due_ms), std::move(w.body)});
   t.cancel = std::move(wanted.cancelled);
+  for (auto& w : wanted.sql)  // their keys are still needed
+    t.sql.push_back({std::move(w.text), std::move(w.params), w.must_change});
   for (auto& w : wanted.notices)
     t.notices.push_back(
         {chat_key::chat(w.chat), std::move(w.text), store::entry_kind::notice});

@@ -49,6 +49,7 @@ struct turn_context {
   std::vector<std::string> cancelled;
   std::vector<wanted_notice> notices;
   std::vector<wanted_once> once;
+  std::vector<wanted_sql> sql;
   std::span<const kept_lock> kept;    ///< by the chat, before this turn
   std::vector<std::string> unlocked;  ///< of those
   bool keeps_lock = false;            ///< the one this turn is about
@@ -72,6 +73,9 @@ class turn_scope {
 /// The turn that runs on this thread, if it is that chat's.
 /// @throws std::logic_error if it is not; `what` is what was called
 turn_context& turn_of(const chat_base* chat, const char* what);
+
+/// The turn that runs on this thread; null: none does.
+turn_context* running_turn() noexcept;
 
 /// Sets a timer, in the place of another of that name.
 void put_timer(turn_context& turn, wanted_timer what);

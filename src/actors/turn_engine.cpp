@@ -345,6 +345,8 @@ void engine::finish(turn_context& turn, effects& wanted) {
   wanted.cancelled = std::move(turn.cancelled);
   wanted.notices = std::move(turn.notices);
   wanted.once = std::move(turn.once);
+  std::erase_if(turn.sql, [](const auto& s) { return s.skipped; });
+  wanted.sql = std::move(turn.sql);
   finish_state(turn.cleared, wanted);
 }
 

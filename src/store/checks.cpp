@@ -56,12 +56,17 @@ result<> check_arrivals(const std::vector<arrival>& batch) {
 }
 
 result<> check_commit(const lease& held, const std::vector<turn>& turns,
-                      std::uint16_t shards) {
+                      std::uint16_t shards, bool sql) {
   if (auto ok = check_shard(held.shard, shards); !ok)
     return ok;
-  for (const auto& t : turns)
+  for (const auto& t : turns) {
     if (auto ok = check_turn(t, held.shard, shards); !ok)
       return ok;
+    if (!t.sql.empty() && !sql)
+      return bad("this store takes no SQL: that needs PostgreSQL");
+    if (!t.sql.empty() && turns.size() > 1)
+      return bad("a turn with SQL must be alone in its commit");
+  }
   return {};
 }
 

@@ -15,8 +15,9 @@ namespace troupe::store {
 result<> check_shard(shard_id s, std::uint16_t shards);
 result<> check_shards(const std::vector<shard_id>& all, std::uint16_t shards);
 result<> check_arrivals(const std::vector<arrival>& batch);
+/// @param sql whether turns may have some
 result<> check_commit(const lease& held, const std::vector<turn>& turns,
-                      std::uint16_t shards);
+                      std::uint16_t shards, bool sql = false);
 result<> check_settle(const lease& held,
                       const std::vector<settlement>& outcomes,
                       std::uint16_t shards);

@@ -42,6 +42,10 @@ class engine {
   /// the way, and the group can be run again as it was.
   virtual bool again() const noexcept { return false; }
 
+  /// After `begin` or `end` failed: it may be the doing of one operation, and
+  /// the others may get through without it.
+  virtual bool separable() const noexcept { return false; }
+
   /// Starts a group. After an error no group is open.
   virtual result<> begin() = 0;
 

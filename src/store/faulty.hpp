@@ -45,6 +45,7 @@ class faulty final : public backend {
 
   std::uint16_t shards() const noexcept override { return inner_->shards(); }
   bool exclusive() const noexcept override { return inner_->exclusive(); }
+  bool takes_sql() const noexcept override { return inner_->takes_sql(); }
   void accept(std::vector<arrival> batch,
               callback<std::vector<receipt>> done) override;
   void claim(std::vector<shard_id> wanted, std::string node, milliseconds ttl,

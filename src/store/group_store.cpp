@@ -1,56 +1,48 @@
 #include "store/group_store.hpp"
 
-#include <condition_variable>
-#include <deque>
+#include <algorithm>
+#include <array>
 #include <mutex>
-#include <thread>
 #include <utility>
 
 #include "store/checks.hpp"
+#include "store/group_writer.hpp"
 #include "store/jobs.hpp"
 
 namespace troupe::store {
 
 namespace {
 
-constexpr auto idle_step = std::chrono::seconds{1};
-// With so many operations that fail in one group, all are tried alone.
-constexpr unsigned most_groups = 8;
-// So often a group is run again that other nodes were in the way of.
-constexpr unsigned most_repeats = 8;
+// Commits with SQL of the author's, at once.
+constexpr std::size_t sql_lanes = 4;
 
 class group_store final : public backend {
  public:
   group_store(std::shared_ptr<engine> e, bool exclusive, group_limits limits,
-              std::shared_ptr<std::mutex> shared)
-      : engine_{std::move(e)},
-        shared_{std::move(shared)},
-        shards_{engine_->shards()},
+              std::shared_ptr<std::mutex> shared, group_sides sides)
+      : shards_{e->shards()},
         exclusive_{exclusive},
-        limits_{limits},
-        writer_{[this] { write_loop(); }},
-        clerk_{[this] { refuse_loop(); }} {}
-
-  ~group_store() override {
-    close();
-    {
-      std::lock_guard lock{mutex_};
-      clerk_stops_ = true;
-    }
-    refused_.notify_all();
-    clerk_.join();
+        for_sql_{std::move(sides.for_sql)},
+        main_{std::move(e), limits, std::move(shared), callbacks_} {
+    if (sides.upkeep)
+      upkeep_ = std::make_unique<group_writer>(std::move(sides.upkeep), limits,
+                                               nullptr, callbacks_);
   }
+
+  ~group_store() override { group_store::close(); }
 
   std::uint16_t shards() const noexcept override { return shards_; }
   bool exclusive() const noexcept override { return exclusive_; }
+  bool takes_sql() const noexcept override { return for_sql_ != nullptr; }
 
   void accept(std::vector<arrival> batch,
               callback<std::vector<receipt>> done) override {
     if (auto ok = check_arrivals(batch); !ok)
-      return refuse(
+      return main_.refuse(
           std::make_unique<accept_job>(std::vector<arrival>{}, std::move(done)),
           ok.error());
-    push(std::make_unique<accept_job>(std::move(batch), std::move(done)), true);
+    main_.push(std::make_unique<accept_job>(std::move(batch), std::move(done)),
+               true);
   }
   void claim(std::vector<shard_id> wanted, std::string node, milliseconds ttl,
              callback<std::vector<lease>> done) override {
@@ -60,8 +52,8 @@ class group_store final : public backend {
   }
   void renew(std::vector<lease> held, milliseconds ttl,
              callback<std::vector<lease>> done) override {
-    submit<std::vector<lease>>(
-        true, std::move(done),
+    submit_to<std::vector<lease>>(
+        upkeep(), true, std::move(done),
         [h = std::move(held), ttl](engine& e) { return e.renew(h, ttl); });
   }
   void release(std::vector<lease> held, callback<> done) override {
@@ -70,28 +62,28 @@ class group_store final : public backend {
   }
   void heartbeat(node_info me, milliseconds ttl,
                  callback<std::vector<node_info>> done) override {
-    submit<std::vector<node_info>>(
-        false, std::move(done),
+    submit_to<std::vector<node_info>>(
+        upkeep(), false, std::move(done),
         [m = std::move(me), ttl](engine& e) { return e.heartbeat(m, ttl); });
   }
   void leave(std::string name, callback<> done) override {
-    submit<void>(false, std::move(done),
-                 [n = std::move(name)](engine& e) { return e.leave(n); });
+    submit_to<void>(upkeep(), false, std::move(done),
+                    [n = std::move(name)](engine& e) { return e.leave(n); });
   }
   void acquire(std::string name, std::string holder, milliseconds ttl,
                callback<std::optional<grant>> done) override {
-    submit<std::optional<grant>>(
-        true, std::move(done),
+    submit_to<std::optional<grant>>(
+        upkeep(), true, std::move(done),
         [n = std::move(name), h = std::move(holder), ttl](engine& e) {
           return e.acquire(n, h, ttl);
         });
   }
   void relinquish(std::string name, std::string holder,
                   callback<> done) override {
-    submit<void>(true, std::move(done),
-                 [n = std::move(name), h = std::move(holder)](engine& e) {
-                   return e.relinquish(n, h);
-                 });
+    submit_to<void>(upkeep(), true, std::move(done),
+                    [n = std::move(name), h = std::move(holder)](engine& e) {
+                      return e.relinquish(n, h);
+                    });
   }
   void backlog(shard_id shard, seq_no after, std::size_t limit,
                callback<std::vector<entry>> done) override {
@@ -114,8 +106,10 @@ class group_store final : public backend {
   }
   void commit(lease held, std::vector<turn> turns,
               callback<std::vector<turn_receipt>> done) override {
-    submit<std::vector<turn_receipt>>(
-        true, std::move(done),
+    const bool sql = std::any_of(turns.begin(), turns.end(),
+                                 [](auto& t) { return !t.sql.empty(); });
+    submit_to<std::vector<turn_receipt>>(
+        sql ? lane() : main_, true, std::move(done),
         [held, t = std::move(turns)](engine& e) { return e.commit(held, t); });
   }
   void outbox(shard_id shard, call_id after, std::size_t limit,
@@ -188,311 +182,82 @@ class group_store final : public backend {
                     [](engine& e) { return e.stats(); });
   }
 
-  void close() override;
+  void close() override {
+    main_.close();
+    if (upkeep_)
+      upkeep_->close();
+    {
+      const std::lock_guard lock{lanes_lock_};
+      closed_ = true;  // no more are made
+    }
+    for (const auto& l : lanes_)
+      if (l)
+        l->close();
+  }
 
  private:
-  using job_list = std::vector<job_ptr>;
-
+  template <class T, class Run>
+  static void submit_to(group_writer& to, bool writes, callback<T> done,
+                        Run run) {
+    to.push(std::make_unique<call_job<T, Run>>(writes, std::move(run),
+                                               std::move(done)),
+            false);
+  }
   template <class T, class Run>
   void submit(bool writes, callback<T> done, Run run) {
-    push(std::make_unique<call_job<T, Run>>(writes, std::move(run),
-                                            std::move(done)),
-         false);
+    submit_to<T>(main_, writes, std::move(done), std::move(run));
+  }
+  group_writer& upkeep() noexcept { return upkeep_ ? *upkeep_ : main_; }
+
+  /// The one with the least to do, for a commit with SQL: a slow statement
+  /// holds up who has to share its lane. Where there is none, such turns are
+  /// refused.
+  group_writer& lane() {
+    const std::lock_guard lock{lanes_lock_};
+    if (!for_sql_)
+      return main_;
+    group_writer* best = nullptr;
+    std::size_t least = 0;
+    for (auto& l : lanes_) {
+      if (!l && closed_)
+        continue;
+      if (!l) {
+        group_limits alone;
+        alone.group_jobs = 1;
+        l = std::make_unique<group_writer>(for_sql_(), alone, nullptr,
+                                           callbacks_);
+      }
+      const auto load = l->unanswered();
+      if (best == nullptr || load < least) {
+        best = l.get();
+        least = load;
+      }
+      if (load == 0)
+        break;
+    }
+    return best == nullptr ? main_ : *best;
   }
 
-  void push(job_ptr j, bool may_refuse);
-  void refuse(job_ptr j, const error& why);
-  void write_loop();
-  void refuse_loop();
-  bool take(job_list& group);
-  void run(job_list& group);
-  std::unique_lock<std::mutex> hold() {
-    return shared_ ? std::unique_lock{*shared_}
-                   : std::unique_lock<std::mutex>{};
-  }
-  result<> attempt(const std::vector<job*>& jobs, job*& culprit);
-  result<> attempt_far(const std::vector<job*>& jobs, engine& outlook);
-  result<> operate(const std::vector<job*>& jobs, job*& culprit);
-  static void operate_far(engine& on, const std::vector<job*>& jobs);
-  void answer(job_list& group);
-
-  std::shared_ptr<engine> engine_;  // the writer's, once it runs
-  const std::shared_ptr<std::mutex> shared_;
   const std::uint16_t shards_;
   const bool exclusive_;
-  const group_limits limits_;
-
-  std::mutex mutex_;
-  std::condition_variable work_;     // for the writer
-  std::condition_variable refused_;  // for the clerk, and for its rest
-  std::deque<job_ptr> waiting_;
-  std::deque<job_ptr> refusals_;
-  std::size_t unanswered_ = 0;  // jobs taken on and not answered yet
-  std::size_t unanswered_bytes_ = 0;
-  bool writer_waits_ = false;
-  bool clerk_busy_ = false;
-  bool closing_ = false;
-  bool clerk_stops_ = false;
-
-  std::mutex callbacks_;  // one callback at a time
-  std::mutex closed_;     // one closer at a time
-  std::thread writer_;
-  std::thread clerk_;
-  const std::thread::id writer_id_{writer_.get_id()};
-  const std::thread::id clerk_id_{clerk_.get_id()};
+  const std::function<std::shared_ptr<engine>()> for_sql_;
+  // One callback at a time, of all writers.
+  const std::shared_ptr<std::mutex> callbacks_ = std::make_shared<std::mutex>();
+  group_writer main_;
+  std::unique_ptr<group_writer> upkeep_;
+  std::mutex lanes_lock_;
+  bool closed_ = false;
+  std::array<std::unique_ptr<group_writer>, sql_lanes> lanes_;
 };
-
-void group_store::push(job_ptr j, bool may_refuse) {
-  std::unique_lock lock{mutex_};
-  const auto bytes = j->bytes();
-  if (closing_) {
-    lock.unlock();
-    return refuse(std::move(j), {errc::cancelled, "the store is closing"});
-  }
-  if (may_refuse && (unanswered_ >= limits_.waiting_jobs ||
-                     (unanswered_ > 0 &&
-                      unanswered_bytes_ + bytes > limits_.waiting_bytes))) {
-    lock.unlock();
-    return refuse(std::move(j),
-                  {errc::unavailable, "too many updates wait for the store"});
-  }
-  ++unanswered_;
-  unanswered_bytes_ += bytes;
-  waiting_.push_back(std::move(j));
-  const bool wake = std::exchange(writer_waits_, false);
-  lock.unlock();
-  if (wake)
-    work_.notify_one();
-}
-
-void group_store::refuse(job_ptr j, const error& why) {
-  j->fail(why);
-  {
-    std::lock_guard lock{mutex_};
-    refusals_.push_back(std::move(j));
-  }
-  refused_.notify_all();
-}
-
-// False when there is nothing left to do, ever.
-bool group_store::take(job_list& group) {
-  std::unique_lock lock{mutex_};
-  if (waiting_.empty() && !closing_) {
-    writer_waits_ = true;
-    work_.wait_for(lock, idle_step,
-                   [&] { return !waiting_.empty() || closing_; });
-    writer_waits_ = false;
-  }
-  std::size_t bytes = 0;
-  while (!waiting_.empty() && group.size() < limits_.group_jobs &&
-         bytes < limits_.group_bytes) {
-    bytes += waiting_.front()->bytes();
-    group.push_back(std::move(waiting_.front()));
-    waiting_.pop_front();
-  }
-  return !group.empty() || !closing_;
-}
-
-void group_store::write_loop() {
-  job_list group;
-  while (take(group)) {
-    if (!group.empty()) {
-      run(group);
-      answer(group);
-      // Those who were answered and have more to write get a core first. With
-      // all cores busy that makes groups a third larger, so fewer syncs and
-      // page writes; with a free core it returns at once.
-      std::this_thread::yield();
-    }
-    const auto ours = hold();
-    engine_->tidy();
-  }
-  engine_.reset();
-}
-
-// The operation that fails a group is tried alone, and the others again as one
-// group: one chat's damaged record must not cost everybody a sync per
-// operation. Accepts are one operation of the engine, and are parted.
-void group_store::run(job_list& group) {
-  std::vector<job*> jobs;
-  jobs.reserve(group.size());
-  for (auto& j : group)
-    jobs.push_back(j.get());
-  auto alone = [&](job* j) {
-    job* same = nullptr;
-    if (auto ok = attempt({j}, same); !ok)
-      j->fail(ok.error());
-  };
-  for (unsigned tries = 1; !jobs.empty(); ++tries) {
-    job* culprit = nullptr;
-    const auto whole = attempt(jobs, culprit);
-    if (whole)
-      return;
-    if (!culprit || jobs.size() == 1) {
-      // The disk refused the group as such, or there are no parts to try.
-      for (auto* j : jobs)
-        j->fail(j->writes() || whole.error().code != errc::unknown_outcome
-                    ? whole.error()
-                    : error{errc::unavailable, whole.error().context});
-      return;
-    }
-    std::erase_if(jobs, [&](job* j) {
-      const bool out = j == culprit || tries == most_groups ||
-                       (culprit->as_accept() && j->as_accept());
-      if (out)
-        alone(j);
-      return out;
-    });
-  }
-}
-
-result<> group_store::attempt(const std::vector<job*>& jobs, job*& culprit) {
-  const auto ours = hold();
-  if (auto* outlook = engine_->outlook())
-    return attempt_far(jobs, *outlook);
-  bool writes = false;
-  for (const auto* j : jobs)
-    writes = writes || j->writes();
-  if (writes)
-    if (auto ok = engine_->begin(); !ok)
-      return ok;
-  result<> ok;
-  try {
-    ok = operate(jobs, culprit);
-  } catch (const std::exception& e) {
-    ok = error{errc::internal, e.what()};
-  }
-  if (!ok) {
-    if (writes)
-      engine_->undo();
-    return ok;
-  }
-  return writes ? engine_->end() : ok;
-}
-
-// See `engine`, **Far away**.
-result<> group_store::attempt_far(const std::vector<job*>& jobs,
-                                  engine& outlook) {
-  try {
-    for (unsigned tries = 1;; ++tries) {
-      operate_far(outlook, jobs);
-      auto ok = engine_->begin();
-      if (ok) {
-        operate_far(*engine_, jobs);
-        ok = engine_->end();
-      }
-      if (ok)
-        break;
-      if (!engine_->again() || tries == most_repeats)
-        return ok;
-    }
-    for (auto* j : jobs)
-      if (!j->writes())
-        (void)j->run(*engine_);  // it keeps its error
-    return {};
-  } catch (const std::exception& e) {
-    engine_->undo();
-    return error{errc::internal, e.what()};
-  }
-}
-
-void group_store::operate_far(engine& on, const std::vector<job*>& jobs) {
-  std::vector<accept_job*> accepts;
-  for (auto* j : jobs)
-    if (auto* a = j->as_accept())
-      accepts.push_back(a);
-  bool accepted = false;
-  for (auto* j : jobs) {
-    if (!j->as_accept()) {
-      (void)j->run(on);  // it keeps its error
-      continue;
-    }
-    if (std::exchange(accepted, true))
-      continue;
-    if (auto ok = run_accepts(on, accepts); !ok)
-      for (auto* a : accepts)
-        a->fail(ok.error());
-  }
-}
-
-result<> group_store::operate(const std::vector<job*>& jobs, job*& culprit) {
-  std::vector<accept_job*> accepts;
-  for (auto* j : jobs)
-    if (auto* a = j->as_accept())
-      accepts.push_back(a);
-  bool accepted = false;
-  for (auto* j : jobs) {
-    culprit = j;
-    result<> ok;
-    if (!j->as_accept())
-      ok = j->run(*engine_);
-    else if (!std::exchange(accepted, true))
-      ok = run_accepts(*engine_, accepts);
-    if (!ok)
-      return ok;
-  }
-  culprit = nullptr;
-  return {};
-}
-
-void group_store::answer(job_list& group) {
-  std::size_t bytes = 0;
-  {
-    std::lock_guard one_at_a_time{callbacks_};
-    for (auto& j : group) {
-      bytes += j->bytes();
-      j->answer();
-      j.reset();
-    }
-  }
-  std::lock_guard lock{mutex_};
-  unanswered_ -= group.size();
-  unanswered_bytes_ -= bytes;
-  group.clear();
-}
-
-void group_store::refuse_loop() {
-  std::unique_lock lock{mutex_};
-  for (;;) {
-    refused_.wait(lock, [&] { return !refusals_.empty() || clerk_stops_; });
-    if (refusals_.empty())
-      return;
-    clerk_busy_ = true;
-    auto now = std::exchange(refusals_, {});
-    lock.unlock();
-    for (auto& j : now) {
-      std::lock_guard one_at_a_time{callbacks_};
-      j->answer();
-      j.reset();
-    }
-    lock.lock();
-    clerk_busy_ = false;
-    refused_.notify_all();
-  }
-}
-
-void group_store::close() {
-  TROUPE_CHECK(std::this_thread::get_id() != writer_id_ &&
-               std::this_thread::get_id() != clerk_id_);
-  std::lock_guard one_closer{closed_};
-  {
-    std::lock_guard lock{mutex_};
-    closing_ = true;
-  }
-  work_.notify_all();
-  if (writer_.joinable())
-    writer_.join();
-  std::unique_lock lock{mutex_};
-  refused_.wait(lock, [&] { return refusals_.empty() && !clerk_busy_; });
-}
 
 }  // namespace
 
 std::unique_ptr<backend> make_group_store(std::shared_ptr<engine> engine,
                                           bool exclusive, group_limits limits,
-                                          std::shared_ptr<std::mutex> shared) {
+                                          std::shared_ptr<std::mutex> shared,
+                                          group_sides sides) {
   return std::make_unique<group_store>(std::move(engine), exclusive, limits,
-                                       std::move(shared));
+                                       std::move(shared), std::move(sides));
 }
 
 }  // namespace troupe::store

@@ -9,6 +9,7 @@
 
 #include "core/log.hpp"
 #include "store/group_store.hpp"
+#include "store/postgres_author.hpp"
 #include "store/postgres_schema.hpp"
 
 namespace troupe::store::postgres {
@@ -33,12 +34,14 @@ std::int64_t draw() {
 }  // namespace
 
 postgres_engine::postgres_engine(std::unique_ptr<link> on, home where,
-                                 std::uint16_t shards, const clock& time)
+                                 std::uint16_t shards, const clock& time,
+                                 bool sweeps)
     : home_{std::move(where)},
       shards_{shards},
       time_{time},
       me_{draw()},
       scout_{shards, time},
+      sweeps_{sweeps},
       link_{std::move(on)} {}
 
 // -- the connection -----------------------------------------------------------
@@ -68,9 +71,14 @@ result<> postgres_engine::connect() {
   }
   link_ = std::move(*made);
   backoff_ = {};
-  down_since_.reset();
-  log::info("store_regained", {});
-  return {};
+  if (std::exchange(down_since_, std::nullopt))
+    log::info("store_regained", {});
+  if (started_)
+    return {};
+  auto ok = start();
+  if (!ok)
+    link_.reset();
+  return ok;
 }
 
 // A short absence (a restart, a failover) costs waiting, a long one nothing.
@@ -93,7 +101,10 @@ result<> postgres_engine::start() {
   const auto heard = exchange(std::move(all));
   if (heard.empty())
     return *link_->broken();
-  return heard[0].failed ? result<>{heard[0].failed->why} : result<>{};
+  if (heard[0].failed)
+    return heard[0].failed->why;
+  started_ = true;
+  return {};
 }
 
 // -- groups -------------------------------------------------------------------
@@ -107,7 +118,8 @@ result<> postgres_engine::begin() {
   reads_.clear();
   answers_.clear();
   next_name_ = next_read_ = written_ = 0;
-  again_ = answering_ = false;
+  again_ = separable_ = answering_ = spoiled_ = false;
+  verdict_.reset();
   if (auto ok = reach(); !ok)
     return ok;
   if (!needs_.writes)
@@ -125,22 +137,37 @@ result<> postgres_engine::begin() {
 
 result<> postgres_engine::prepare() {
   const auto asked = questions(
-      needs_, request::of(sql::mark, me_, group_, to_ms(time_.wall())));
+      needs_, request::of(sql::mark, me_, group_, to_ms(time_.wall())),
+      around_author());
   auto heard = exchange(asked);
   std::vector<table> answers;
+  const refusal* why = nullptr;
   for (auto& a : heard) {
-    if (a.failed)
-      return failed(*a.failed);
+    if (a.failed) {
+      why = &*a.failed;
+      break;
+    }
     answers.push_back(std::move(a.rows));
   }
-  if (answers.size() < asked.size())
+  const auto n = answers.size();
+  if (n < asked.size() && why == nullptr)
     return *link_->broken();
+  if (why != nullptr &&
+      (asked[n].what() != sql::author || why->of_server() || link_->broken()))
+    return failed(*why, n >= before_questions);
+  if (!needs_.sql.empty()) {
+    verdict_ = verdict_on(needs_.sql, asked, answers, why);
+    if (verdict_)
+      spoil();
+  }
   auto found = understood(needs_, asked, answers);
   if (!found) {
     undo();
     return found.error();
   }
   found_ = std::move(*found);
+  if (spoiled_)
+    return {};
   name_answers_.assign(
       answers.end() - static_cast<std::ptrdiff_t>(needs_.names.size()),
       answers.end());
@@ -148,15 +175,26 @@ result<> postgres_engine::prepare() {
 }
 
 void postgres_engine::undo() {
+  again_ = separable_ = false;
+  (void)scout_.take();
   std::vector<request> all;
   all.emplace_back(sql::rollback);
   exchange(std::move(all));
 }
 
-error postgres_engine::failed(const refusal& why) {
-  again_ = why.again;
+/// @param of_an_operation it was asked for one, not for the group as such
+error postgres_engine::failed(const refusal& why, bool of_an_operation) {
   undo();
+  again_ = why.again;
+  separable_ = of_an_operation && why.of_statement();
+  hindered_ = hindered_ || why.state == "55P03" || why.state == "57014";
   return why.why;
+}
+
+/// What the group is about is taken back; its operations say why.
+void postgres_engine::spoil() {
+  if (!std::exchange(spoiled_, true))
+    undo();
 }
 
 void postgres_engine::flush() {
@@ -183,6 +221,8 @@ result<table> postgres_engine::ask(request what) {
 }
 
 result<> postgres_engine::end() {
+  if (spoiled_)
+    return {};
   flush();
   answering_ = true;
   std::size_t later = 0;
@@ -254,12 +294,18 @@ result<std::unique_ptr<backend>> open(const options& how) {
   auto on = open_schema(how, with);
   if (!on)
     return on.error();
-  auto made = std::make_unique<postgres_engine>(
-      std::move(*on), home{how.url, schema_of(how.bot), with}, how.shards,
-      *how.time);
+  const home where{how.url, schema_of(how.bot), with};
+  auto made = std::make_shared<postgres_engine>(std::move(*on), where,
+                                                how.shards, *how.time, true);
   if (auto ok = made->start(); !ok)
     return ok.error();
-  return make_group_store(std::move(made), false);
+  auto beside = [where, shards = how.shards,
+                 time = how.time]() -> std::shared_ptr<engine> {
+    return std::make_shared<postgres_engine>(nullptr, where, shards, *time,
+                                             false);
+  };
+  return make_group_store(std::move(made), false, {}, nullptr,
+                          {beside(), beside});
 }
 
 }  // namespace troupe::store::postgres

@@ -29,21 +29,29 @@ struct home {
 /// writes all that changed, a statement for each table, and commits. An
 /// operation that is refused has left nothing behind, and the others go on.
 ///
+/// A turn with SQL of the author's is a group by itself, on a connection of its
+/// own: that SQL runs between the locks of the shard's owner and those that
+/// other nodes wait for. If it fails, changes nothing where it must, or the
+/// turn turns out to be stale or fenced, the transaction is taken back.
+///
 /// Each group also counts up a row of this node, first of all. When the answer
 /// to a COMMIT is lost, that row says on a new connection whether it was done;
 /// asking for it waits until the server has let go of the old one.
 class postgres_engine final : public engine {
  public:
+  /// @param on null: it connects when it is needed
+  /// @param sweeps it does the house-keeping
   /// **Lifetime**: `time` outlives it.
   postgres_engine(std::unique_ptr<link> on, home where, std::uint16_t shards,
-                  const clock& time);
+                  const clock& time, bool sweeps);
 
-  /// Puts this node's row into `writers`; once, before anything else.
+  /// Puts this connection's row into `writers`; once, before anything else.
   result<> start();
 
   std::uint16_t shards() const noexcept override { return shards_; }
   engine* outlook() override { return &scout_; }
   bool again() const noexcept override { return again_; }
+  bool separable() const noexcept override { return separable_; }
   result<> begin() override;
   result<> end() override;
   void undo() override;
@@ -107,7 +115,9 @@ class postgres_engine final : public engine {
   // The group.
   result<> prepare();
   result<> resolve();
-  error failed(const refusal& why);
+  error failed(const refusal& why, bool of_an_operation = true);
+  void spoil();
+  std::pair<request, request> around_author() const;
   void flush();
   result<table> ask(request what);
 
@@ -130,8 +140,9 @@ class postgres_engine final : public engine {
   std::optional<entry> end_call(const settlement& s, place at);
 
   // House-keeping.
+  void end_silent();
   void sweep();
-  void sweep_chats(const table& page, wall_time now);
+  result<> sweep_chats(const table& page, wall_time now);
   void report(const std::optional<error>& why);
 
   const home home_;
@@ -139,8 +150,10 @@ class postgres_engine final : public engine {
   const clock& time_;
   const std::int64_t me_;  // in `writers`
   scout scout_;
+  const bool sweeps_;
 
   std::unique_ptr<link> link_;
+  bool started_ = false;
   steady::time_point next_try_{};
   std::optional<steady::time_point> down_since_;
   milliseconds backoff_{0};
@@ -148,7 +161,11 @@ class postgres_engine final : public engine {
 
   std::int64_t group_ = 0;
   bool again_ = false;
-  bool answering_ = false;  // the answers to `script_` are here
+  bool separable_ = false;
+  bool hindered_ = false;  ///< by somebody's lock, since the last `tidy`
+  bool spoiled_ = false;   ///< the group is not to be committed
+  std::optional<turn_receipt> verdict_;  ///< on the author's SQL, if not good
+  bool answering_ = false;               // the answers to `script_` are here
   needs needs_;
   findings found_;
   changes changes_;
@@ -161,6 +178,7 @@ class postgres_engine final : public engine {
   std::vector<link::answer> answers_;
 
   steady::time_point swept_{};
+  steady::time_point ended_silent_{};
   bool sweep_failed_ = false;
   place seen_cursor_{0, 0};
   bool seen_begins_ = true;

@@ -137,26 +137,57 @@ std::vector<request> changes::flush(const findings& now, std::uint16_t shards) {
   return out;
 }
 
-std::vector<request> questions(const needs& of, request first) {
-  std::vector<request> out;
-  out.emplace_back(sql::begin);
-  out.push_back(std::move(first));
-  ask_numbers(out, of.ownership ? sql::owners_alone : sql::owners_shared,
-              of.owners);
-  ask_numbers(out, sql::tails_locked, of.tails);
-  out.emplace_back(sql::server_now);
-  ask_numbers(out, sql::tails_peek, of.looked);
-  ask_places(out, sql::seen, of.seen);
-  ask_places(out, sql::journal_keys, of.journal);
+namespace {
+
+// What commits look at: only the owner changes it, so it needs no lock. But for
+// SQL that must not be done twice: then it waits for whoever has not yet ended
+// the same turn.
+void ask_turns(std::vector<request>& out, const needs& of) {
+  const bool alone = !of.sql.empty();
+  ask_places(out, alone ? sql::journal_locked : sql::journal_keys, of.journal);
   columns chats{sql::chat_heads};
   for (const auto& key : of.chats)
     chats.add(kt(key), key.id);
   add(out, chats);
   ask_places(out, sql::call_ids, of.calls);
-  columns timers{sql::timer_heads};
+  columns timers{alone ? sql::timer_locked : sql::timer_heads};
   for (const auto& [key, name] : of.timers)
     timers.add(kt(key), key.id, name);
   add(out, timers);
+}
+
+void ask_author(std::vector<request>& out, const needs& of,
+                const std::pair<request, request>& around) {
+  if (of.sql.empty())
+    return;
+  out.push_back(around.first);
+  for (const auto& s : of.sql)
+    out.push_back(request::of_author(s));
+  // What is checked at the commit is checked now, while there is somebody to
+  // blame.
+  out.push_back(request::of_author({"SET CONSTRAINTS ALL IMMEDIATE", {}, {}}));
+  out.push_back(around.second);
+}
+
+}  // namespace
+
+std::vector<request> questions(const needs& of, request first,
+                               const std::pair<request, request>& around) {
+  std::vector<request> out;
+  out.emplace_back(sql::begin);
+  out.push_back(std::move(first));
+  ask_numbers(out, sql::owners_kept, of.owners);
+  ask_numbers(out, sql::owners_changed, of.changed);
+  ask_numbers(out, sql::owners_claimed, of.claimed);
+  if (!of.sql.empty())
+    ask_turns(out, of);
+  ask_author(out, of, around);
+  ask_numbers(out, sql::tails_locked, of.tails);
+  out.emplace_back(sql::server_now);
+  ask_numbers(out, sql::tails_peek, of.looked);
+  ask_places(out, sql::seen, of.seen);
+  if (of.sql.empty())
+    ask_turns(out, of);
   ask_numbers(out, sql::dead_locked, of.dead);
   out.insert(out.end(), of.names.begin(), of.names.end());
   return out;
@@ -178,8 +209,11 @@ namespace {
 
 void take_rows(findings& f, sql what, const table& t, int row) {
   switch (what) {
-    case sql::owners_shared:
-    case sql::owners_alone:
+    case sql::owners_claimed:
+      f.claimable.insert(shard_at(t, row));
+      [[fallthrough]];
+    case sql::owners_kept:
+    case sql::owners_changed:
       f.owners[shard_at(t, row)] = {t.integer(row, 1), t.integer(row, 2),
                                     t.text(row, 3)};
       break;
@@ -191,6 +225,7 @@ void take_rows(findings& f, sql what, const table& t, int row) {
           from_ms(t.integer(row, 2)), seen_ids{t.bytes(row, 3)}};
       break;
     case sql::journal_keys:
+    case sql::journal_locked:
       f.journal[{shard_at(t, row), t.integer(row, 1)}] =
           key_of(t.integer(row, 2), t.integer(row, 3));
       break;
@@ -202,6 +237,7 @@ void take_rows(findings& f, sql what, const table& t, int row) {
       f.calls.emplace(shard_at(t, row), t.integer(row, 1));
       break;
     case sql::timer_heads:
+    case sql::timer_locked:
       f.timers[{key_of(t.integer(row, 0), t.integer(row, 1)), t.text(row, 2)}] =
           {from_ms(t.integer(row, 3)), t.text(row, 4)};
       break;
@@ -220,9 +256,12 @@ result<findings> understood(const needs& of, const std::vector<request>& asked,
   for (std::size_t i = 0; i < answers.size(); ++i)
     for (int row = 0; row < answers[i].rows(); ++row)
       take_rows(f, asked[i].what(), answers[i], row);
-  for (const auto s : of.owners)
-    if (!f.owners.contains(s))
-      return error{errc::corrupt, "a shard has no owner's row"};
+  for (const auto* all : {&of.owners, &of.changed})
+    for (const auto s : *all)
+      if (!f.owners.contains(s))
+        return error{errc::corrupt, "a shard has no owner's row"};
+  if (answers.size() < asked.size())
+    return f;  // the author's SQL failed: what comes after it is not there
   for (const auto* all : {&of.tails, &of.looked})
     for (const auto s : *all)
       if (!f.tails.contains(s))

@@ -35,8 +35,9 @@ inline std::int64_t as_column(std::uint64_t n) {
 /// What a group's operations are about.
 struct needs {
   bool writes = false;
-  bool ownership = false;  ///< it changes owners, not only looks at them
-  std::set<shard_number> owners;
+  std::set<shard_number> owners;   ///< must stay what they are
+  std::set<shard_number> changed;  ///< renewed, released
+  std::set<shard_number> claimed;
   std::set<shard_number> tails;   ///< appended to
   std::set<shard_number> looked;  ///< whose tail is told
   std::set<place> seen;
@@ -46,6 +47,8 @@ struct needs {
   std::set<timer_name> timers;
   std::set<std::int64_t> dead;
   std::vector<request> names;  ///< done as they come, before all others
+  /// Of the author's: the group is of that one turn.
+  std::vector<sql_statement> sql;
 };
 
 struct owner_row {
@@ -73,6 +76,7 @@ struct timer_row {
 struct findings {
   std::int64_t now = 0;  ///< the server's, after the locks
   std::map<shard_number, owner_row> owners;
+  std::set<shard_number> claimable;  ///< nobody else has a lock on it
   std::map<shard_number, std::int64_t> tails;
   std::map<place, seen_row> seen;
   std::map<place, chat_key> journal;
@@ -120,10 +124,18 @@ constexpr std::int64_t flag_attempted = 8;
 constexpr unsigned campaign_bits = 8;  ///< its number stands above them
 
 /// Locks, in the order that all nodes keep, and what is read under them; after
-/// `BEGIN` and `first`.
-std::vector<request> questions(const needs& of, request first);
+/// `BEGIN` and `first`. Statements of the author's come before the locks that
+/// other nodes wait for, and after what tells whether the turn is to be
+/// committed at all.
+/// @param around the author's statements: how the session behaves for them, and
+/// for ours again
+std::vector<request> questions(const needs& of, request first,
+                               const std::pair<request, request>& around);
 
-/// Puts the answers to `questions` in their places.
+/// So many of `questions` come before the first of those with an answer.
+inline constexpr std::size_t before_questions = 2;
+
+/// Puts the answers to `questions` in their places, as far as there are some.
 /// **Errors**: `errc::corrupt`.
 result<findings> understood(const needs& of, const std::vector<request>& asked,
                             const std::vector<table>& answers);

@@ -59,6 +59,11 @@ result<std::vector<lease>> postgres_engine::claim(
     return ok.error();
   std::vector<lease> out;
   for (const auto s : std::set<shard_id>{wanted.begin(), wanted.end()}) {
+    // Somebody is busy with it. It may be a node that stands still: see `tidy`.
+    if (!found_.claimable.contains(s.value)) {
+      hindered_ = true;
+      continue;
+    }
     auto& o = found_.owners.at(s.value);
     if (!o.node.empty() && o.till > found_.now && o.node != node)
       continue;

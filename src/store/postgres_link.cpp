@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <initializer_list>
 #include <utility>
 
 #include "core/log.hpp"
@@ -57,8 +58,15 @@ refusal refused(const PGresult* r) {
   refusal out;
   out.why = {meaning(state), "PostgreSQL: " + one_line(said ? said : "") +
                                  " (" + std::string{state} + ")"};
-  out.again = state == "40001" || state == "40P01" || state == "55P03";
+  out.state = state;
+  out.again = state == "40001" || state == "40P01";
   return out;
+}
+
+bool one_of(std::string_view state,
+            std::initializer_list<std::string_view> beginnings) {
+  return std::any_of(beginnings.begin(), beginnings.end(),
+                     [&](auto b) { return state.starts_with(b); });
 }
 
 /// A node that falls silent inside a pipeline is not idle for the server: so
@@ -74,19 +82,34 @@ std::string keepalives(const link_options& how) {
 std::string session(const std::string& schema, const link_options& how) {
   const auto statement = std::to_string(how.patience.count() * 3 / 4);
   const auto silent = std::to_string(how.patience.count() / 2);
+  const auto locked = std::to_string(how.patience.count() / 5);
   // Plans by key, whatever the planner thinks of tables that it has not yet
   // looked at; the same for as long as the connection lives.
   return "SET search_path = \"" + schema +
          "\"; SET statement_timeout = " + statement +
+         "; SET lock_timeout = " + locked +
          "; SET idle_in_transaction_session_timeout = " + silent +
          "; SET tcp_user_timeout = " + silent + keepalives(how) +
          "; SET default_transaction_isolation = 'read committed'"
          "; SET plan_cache_mode = force_generic_plan; SET jit = off"
          "; SET enable_seqscan = off; SET enable_hashjoin = off"
-         "; SET enable_mergejoin = off; SET client_min_messages = error";
+         "; SET enable_mergejoin = off; SET client_min_messages = error"
+         // By which the nodes of a store know each other's connections.
+         "; SELECT pg_advisory_lock_shared(hashtext('troupe'), hashtext('" +
+         schema + "'))";
 }
 
 }  // namespace
+
+bool refusal::of_server() const noexcept {
+  // Connections, resources, an operator's act, the system, a standby.
+  return one_of(state, {"08", "53", "57P", "58", "25006"});
+}
+
+bool refusal::of_statement() const noexcept {
+  return !again && !state.empty() && !of_server() &&
+         !one_of(state, {"25", "28"});
+}
 
 /// An exchange on its way.
 struct link::work {
@@ -173,6 +196,10 @@ result<table> link::tell(const std::string& text) {
 }
 
 result<> link::enter(const std::string& schema, const link_options& how) {
+  const auto before = tell("SHOW search_path");
+  if (!before)
+    return before.error();
+  path_ = before->rows() > 0 ? before->text(0, 0) : std::string{};
   if (auto set = tell(session(schema, how)); !set)
     return set.error();
   if (PQsetnonblocking(of_.get(), 1) != 0 ||
@@ -210,10 +237,16 @@ result<> link::enter(const std::string& schema, const link_options& how) {
 bool link::send(const request& r) {
   std::vector<const char*> values;
   std::vector<int> sizes;
-  for (const auto& p : r.params()) {
-    values.push_back(p.data());
+  for (std::size_t i = 0; i < r.params().size(); ++i) {
+    const auto& p = r.params()[i];
+    values.push_back(r.null(i) ? nullptr : p.c_str());
     sizes.push_back(static_cast<int>(p.size()));
   }
+  if (r.what() == sql::author)
+    return PQsendQueryParams(of_.get(), r.text().c_str(),
+                             static_cast<int>(values.size()), nullptr,
+                             values.data(), nullptr, nullptr, 0) == 1 &&
+           (!r.sync || PQpipelineSync(of_.get()) == 1);
   const std::vector<int> binary(values.size(), 1);
   return PQsendQueryPrepared(of_.get(), name_of(r.what()).c_str(),
                              static_cast<int>(values.size()), values.data(),
@@ -222,18 +255,24 @@ bool link::send(const request& r) {
 }
 
 std::vector<link::answer> link::exchange(std::vector<request> all) {
-  if (all.empty() || broken_)
+  // Thrown out of (no memory): nobody knows what is still to come on it.
+  if (std::exchange(exchanging_, true))
+    give_up("an exchange was cut short");
+  if (all.empty() || broken_) {
+    exchanging_ = false;
     return {};
+  }
   all.back().sync = true;
   work w{all, {}, 0};
   for (const auto& r : all) {
     if (!send(r)) {
       give_up(PQerrorMessage(of_.get()));
-      return {};
+      break;
     }
     w.syncs += r.sync ? 1 : 0;
   }
   collect(w);
+  exchanging_ = false;
   return std::move(w.answers);
 }
 
@@ -262,7 +301,9 @@ void link::collect(work& w) {
       case PGRES_PIPELINE_ABORTED:
         open = answer{
             {},
-            refusal{{errc::unavailable, "not done: what it followed failed"}}};
+            refusal{{errc::unavailable, "not done: what it followed failed"},
+                    "",
+                    false}};
         break;
       case PGRES_FATAL_ERROR:
         // Without a state it is libpq that speaks, of the connection.

@@ -23,9 +23,16 @@ struct link_options {
 /// What a server's refusal means to a caller.
 struct refusal {
   error why;
+  std::string state;  ///< SQLSTATE
   /// Another transaction was in the way (a deadlock): all was taken back, and
   /// may be tried again as it was.
   bool again = false;
+
+  /// It is the statement that was refused, not the client or the moment: others
+  /// may get through. So is one that somebody else's lock held up.
+  bool of_statement() const noexcept;
+  /// The server is in trouble: the same statement works later.
+  bool of_server() const noexcept;
 };
 
 /// One connection to PostgreSQL. Statements go in pipelines: many, and one
@@ -55,6 +62,9 @@ class link {
   };
   std::vector<answer> exchange(std::vector<request> all);
 
+  /// What the search path was before `enter`: the author's.
+  const std::string& path() const noexcept { return path_; }
+
   /// Why it is of no use any more; nothing while it is.
   const std::optional<error>& broken() const noexcept { return broken_; }
 
@@ -78,6 +88,8 @@ class link {
   std::unique_ptr<PGconn, closer> of_;
   milliseconds patience_;
   std::optional<error> broken_;
+  std::string path_;
+  bool exchanging_ = false;
 };
 
 /// The `connect_timeout` of a URL is the time limit, if it has one. Nothing if

@@ -17,32 +17,32 @@ result<std::vector<receipt>> scout::accept(
 
 result<std::vector<lease>> scout::claim(const std::vector<shard_id>& wanted,
                                         const std::string&, milliseconds) {
-  found_.writes = found_.ownership = true;
+  found_.writes = true;
   for (const auto s : wanted)
     if (s.value < shards_) {
-      found_.owners.insert(s.value);
+      found_.claimed.insert(s.value);
       found_.looked.insert(s.value);
     }
   return nothing();
 }
 
-void scout::own(const std::vector<lease>& held) {
-  found_.writes = found_.ownership = true;
+void scout::change(const std::vector<lease>& held) {
+  found_.writes = true;
   for (const auto& l : held)
     if (l.shard.value < shards_) {
-      found_.owners.insert(l.shard.value);
+      found_.changed.insert(l.shard.value);
       found_.looked.insert(l.shard.value);
     }
 }
 
 result<std::vector<lease>> scout::renew(const std::vector<lease>& held,
                                         milliseconds) {
-  own(held);
+  change(held);
   return nothing();
 }
 
 result<> scout::release(const std::vector<lease>& held) {
-  own(held);
+  change(held);
   return {};
 }
 
@@ -72,12 +72,13 @@ void scout::commit_one(const turn& t) {
     found_.calls.emplace(shard, as_column(c.id.value));
   for (const auto& n : t.notices)
     found_.tails.insert(shard_of(n.to, shards_).value);
+  found_.sql.insert(found_.sql.end(), t.sql.begin(), t.sql.end());
 }
 
 result<std::vector<turn_receipt>> scout::commit(
     const lease& held, const std::vector<turn>& turns) {
   found_.writes = true;
-  if (!check_commit(held, turns, shards_))
+  if (!check_commit(held, turns, shards_, true))
     return nothing();
   found_.owners.insert(held.shard.value);
   for (const auto& t : turns)

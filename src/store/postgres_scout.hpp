@@ -90,7 +90,7 @@ class scout final : public engine {
 
  private:
   static error nothing() { return {errc::bad_input, "only asked about"}; }
-  void own(const std::vector<lease>& held);
+  void change(const std::vector<lease>& held);
   void commit_one(const turn& t);
 
   const std::uint16_t shards_;

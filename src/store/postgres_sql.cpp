@@ -13,7 +13,9 @@ namespace {
 constexpr std::size_t all = static_cast<std::size_t>(sql::count);
 
 // In the order of the enumeration. Locks are taken shard by shard, ascending,
-// owners before tails: so two nodes never wait for each other there.
+// owners before tails: so two nodes never wait for each other there. Of owners'
+// rows commits share a lock that renewals and releases do not mind; only a
+// claim must have the row alone, and leaves it if it has not.
 constexpr std::array<statement, all> statements{{
     {"", "BEGIN"},
     {"", "COMMIT"},
@@ -25,10 +27,13 @@ constexpr std::array<statement, all> statements{{
     {"", "SELECT " TROUPE_SERVER_MS},
     {"N",
      "SELECT shard, term, till, node FROM owners WHERE shard = ANY($1) "
-     "ORDER BY shard FOR SHARE"},
+     "ORDER BY shard FOR KEY SHARE"},
     {"N",
      "SELECT shard, term, till, node FROM owners WHERE shard = ANY($1) "
-     "ORDER BY shard FOR UPDATE"},
+     "ORDER BY shard FOR NO KEY UPDATE"},
+    {"N",
+     "SELECT shard, term, till, node FROM owners WHERE shard = ANY($1) "
+     "ORDER BY shard FOR UPDATE SKIP LOCKED"},
     {"N",
      "SELECT shard, tail FROM tails WHERE shard = ANY($1) "
      "ORDER BY shard FOR UPDATE"},
@@ -41,6 +46,9 @@ constexpr std::array<statement, all> statements{{
      "SELECT j.shard, j.seq, j.kt, j.kid FROM unnest($1, $2) AS k(shard, seq) "
      "JOIN journal j ON j.shard = k.shard AND j.seq = k.seq"},
     {"NN",
+     "SELECT j.shard, j.seq, j.kt, j.kid FROM unnest($1, $2) AS k(shard, seq) "
+     "JOIN journal j ON j.shard = k.shard AND j.seq = k.seq FOR UPDATE OF j"},
+    {"NN",
      "SELECT c.kt, c.kid, c.version, c.labels FROM unnest($1, $2) "
      "AS k(kt, kid) JOIN chats c ON c.kt = k.kt AND c.kid = k.kid"},
     {"NN",
@@ -50,6 +58,10 @@ constexpr std::array<statement, all> statements{{
      "SELECT t.kt, t.kid, t.name, t.due, t.body FROM unnest($1, $2, $3) "
      "AS k(kt, kid, name) JOIN timers t ON t.kt = k.kt AND t.kid = k.kid "
      "AND t.name = k.name"},
+    {"NNB",
+     "SELECT t.kt, t.kid, t.name, t.due, t.body FROM unnest($1, $2, $3) "
+     "AS k(kt, kid, name) JOIN timers t ON t.kt = k.kt AND t.kid = k.kid "
+     "AND t.name = k.name FOR UPDATE OF t"},
     {"N",
      "SELECT id, shard, type, kt, kid, uid, accepted, died, error, body "
      "FROM dead WHERE id = ANY($1) ORDER BY id FOR UPDATE"},
@@ -230,6 +242,18 @@ constexpr std::array<statement, all> statements{{
      "FOR UPDATE SKIP LOCKED)"},
     {"n", "DELETE FROM nodes WHERE till < " TROUPE_SERVER_MS " - $1"},
     {"n", "DELETE FROM writers WHERE at < $1"},
+    // Connections of this store's nodes, by the lock that each has, of our own
+    // role, which is all that one may end: whose client has said nothing for so
+    // long in a transaction.
+    {"n",  // end_silent: ms
+     "SELECT count(pg_terminate_backend(a.pid)) FROM pg_locks l "
+     "JOIN pg_stat_activity a ON a.pid = l.pid "
+     "WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted "
+     "AND l.classid = hashtext('troupe')::oid "
+     "AND l.objid = hashtext(current_schema())::oid "
+     "AND a.datname = current_database() AND a.usename = current_user "
+     "AND a.pid <> pg_backend_pid() AND a.wait_event_type = 'Client' "
+     "AND a.xact_start < clock_timestamp() - make_interval(secs => $1 / 1e3)"},
 }};
 
 #undef TROUPE_SERVER_MS

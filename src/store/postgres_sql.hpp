@@ -13,15 +13,18 @@ enum class sql : std::uint8_t {
   mark,
   marked,
   server_now,
-  owners_shared,
-  owners_alone,
+  owners_kept,
+  owners_changed,
+  owners_claimed,
   tails_locked,
   tails_peek,
   seen,
   journal_keys,
+  journal_locked,
   chat_heads,
   call_ids,
   timer_heads,
+  timer_locked,
   dead_locked,
   // what a group leaves behind
   put_owners,
@@ -69,7 +72,9 @@ enum class sql : std::uint8_t {
   sweep_names,
   sweep_nodes,
   sweep_writers,
+  end_silent,
   count,
+  author = count,  ///< not prepared: a statement of the bot's author
 };
 
 /// A statement: its text, and a letter for each parameter: `n` int8, `b` bytea,

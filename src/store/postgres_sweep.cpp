@@ -23,12 +23,32 @@ std::int64_t in_ms(milliseconds time) {
 }  // namespace
 
 void postgres_engine::tidy() {
-  // Real time paces the sweep; what is old is judged by the store's clock.
+  // Real time paces it; what is old is judged by the store's clock.
   const auto tick = steady::now();
-  if (!link_ || link_->broken() || tick - swept_ < sweep_pause)
+  if (!link_ || link_->broken())
+    return;
+  if (hindered_ && tick - ended_silent_ >= sweep_pause) {
+    hindered_ = false;
+    ended_silent_ = tick;
+    end_silent();
+  }
+  if (!sweeps_ || tick - swept_ < sweep_pause)
     return;
   swept_ = tick;
   sweep();
+}
+
+// A node that was stopped in the middle of sending a group (SIGSTOP, a frozen
+// container) is not idle for the server, and no timeout of its ends that
+// transaction: whoever is held up by its locks does.
+void postgres_engine::end_silent() {
+  std::vector<request> all{
+      request::of(sql::end_silent, in_ms(home_.with.patience / 2))};
+  const auto heard = exchange(std::move(all));
+  if (heard.empty() || heard[0].failed)
+    return;  // the next group says what is wrong
+  if (const auto n = heard[0].rows.integer(0, 0); n > 0)
+    log::warn("store_silent_node_ended", {{"connections", n}});
 }
 
 void postgres_engine::sweep() {
@@ -49,20 +69,29 @@ void postgres_engine::sweep() {
     r.sync = true;  // each by itself
   const auto asked = all.size();
   const auto heard = exchange(std::move(all));
-  for (const auto& a : heard)
-    if (a.failed)
-      return report(a.failed->why);
   if (heard.size() < asked)
     return;  // the next group says that the server is away
-  const auto& page = heard[0].rows;
-  seen_begins_ = page.rows() == 0 || page.integer(0, 2) < sweep_page;
-  if (!seen_begins_)
-    seen_cursor_ = {static_cast<shard_number>(page.integer(0, 0)),
-                    page.integer(0, 1)};
-  sweep_chats(heard[1].rows, now);
+  // What fails stays where it is; the others go on.
+  std::optional<error> why;
+  for (const auto& a : heard)
+    if (a.failed && !why)
+      why = a.failed->why;
+  if (!heard[0].failed) {
+    const auto& page = heard[0].rows;
+    seen_begins_ = page.rows() == 0 || page.integer(0, 2) < sweep_page;
+    if (!seen_begins_)
+      seen_cursor_ = {static_cast<shard_number>(page.integer(0, 0)),
+                      page.integer(0, 1)};
+  }
+  if (!heard[1].failed)
+    if (auto ok = sweep_chats(heard[1].rows, now); !ok && !why)
+      why = ok.error();
+  report(why);
 }
 
-void postgres_engine::sweep_chats(const table& page, wall_time now) {
+// A page that can't be swept as a whole is left for the next round: the walk
+// goes on behind it.
+result<> postgres_engine::sweep_chats(const table& page, wall_time now) {
   chats_begin_ = page.rows() < sweep_page;
   const auto before = to_ms(now - sweep_grace);
   columns ended{sql::clear_chats};
@@ -84,8 +113,8 @@ void postgres_engine::sweep_chats(const table& page, wall_time now) {
     }
   for (const auto& a : exchange(std::move(all)))
     if (a.failed)
-      return report(a.failed->why);
-  report(std::nullopt);
+      return a.failed->why;
+  return {};
 }
 
 // Said once when it starts to fail and once when it works again.

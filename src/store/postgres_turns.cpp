@@ -86,14 +86,22 @@ result<std::vector<bool>> postgres_engine::foresee(
 
 result<std::vector<turn_receipt>> postgres_engine::commit(
     const lease& held, const std::vector<turn>& turns) {
-  if (auto ok = check_commit(held, turns, shards_); !ok)
+  if (auto ok = check_commit(held, turns, shards_, true); !ok)
     return ok.error();
-  if (!holds(held))
-    return fenced(held);
-  auto good = foresee(turns);
+  const bool with_sql = !needs_.sql.empty();
+  const auto held_still = holds(held);
+  auto good =
+      held_still ? foresee(turns) : result<std::vector<bool>>{fenced(held)};
+  // Then its SQL was not to be done either.
+  if (with_sql && (!good || !good->front()))
+    spoil();
   if (!good)
     return good.error();
   std::vector<turn_receipt> out(turns.size());
+  if (with_sql && verdict_ && good->front()) {
+    out.front() = *verdict_;
+    return out;
+  }
   for (std::size_t i = 0; i < turns.size(); ++i) {
     const auto& t = turns[i];
     if (!(*good)[i]) {

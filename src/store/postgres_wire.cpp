@@ -48,6 +48,16 @@ void request::scalar(const value& v) {
   v.append_to(params_.emplace_back());
 }
 
+request request::of_author(const sql_statement& s) {
+  request out{sql::author};
+  out.text_ = s.text;
+  for (const auto& p : s.params) {
+    out.nulls_.push_back(!p);
+    out.params_.push_back(p.value_or(std::string{}));
+  }
+  return out;
+}
+
 void request::numbers(const std::vector<std::int64_t>& all) {
   auto out = array_head(true, false, static_cast<std::uint32_t>(all.size()));
   for (const auto n : all) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "store/postgres_sql.hpp"
+#include "store/sql.hpp"
 
 /// What goes to PostgreSQL and comes back, in its binary form: numbers are
 /// int8, all texts bytea (any byte may be in them), and many rows are arrays,
@@ -51,6 +52,9 @@ class request {
  public:
   explicit request(sql what) : what_{what} {}
 
+  /// A statement of the author's.
+  static request of_author(const sql_statement& s);
+
   /// Each parameter in turn; all of them scalars.
   template <class... Values>
   static request of(sql what, const Values&... values) {
@@ -64,6 +68,11 @@ class request {
 
   sql what() const noexcept { return what_; }
   const std::vector<std::string>& params() const noexcept { return params_; }
+  bool null(std::size_t param) const {
+    return param < nulls_.size() && nulls_[param];
+  }
+  /// Of the author's: it goes as it is, with parameters as text.
+  const std::string& text() const noexcept { return text_; }
 
   bool sync = false;  ///< ends a transaction, or what may fail by itself
 
@@ -71,6 +80,8 @@ class request {
   friend class columns;
   sql what_;
   std::vector<std::string> params_;
+  std::string text_;
+  std::vector<bool> nulls_;
 };
 
 /// Many rows for one statement all of whose parameters are arrays.
@@ -116,7 +127,7 @@ class table {
   std::string text(int row, int column) const {
     return std::string{bytes(row, column)};
   }
-  /// Of a statement that changes rows: how many.
+  /// How many rows a statement changed, or found.
   std::uint64_t changed() const;
   /// What the server says it did, e.g. `COMMIT`.
   std::string_view did() const { return PQcmdStatus(of_.get()); }

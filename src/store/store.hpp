@@ -9,6 +9,7 @@
 #include "core/callback.hpp"
 #include "core/clock.hpp"
 #include "core/ids.hpp"
+#include "store/sql.hpp"
 
 /// The store contract. This page is its manual; `tests/store/contract_*` are
 /// its proof, and every backend passes them.
@@ -18,9 +19,11 @@
 /// may call the store again (but `close` and the destructor, which wait for
 /// them).
 ///
-/// **Order**: calls made by one thread take effect in the order they were
-/// made; only that the `accept`s of one group commit go together, at the place
-/// of the first. A call that was answered is visible to every call made after.
+/// **Order**: calls made by one thread take effect in the order they were made;
+/// only that the `accept`s of one group commit go together, at the place of the
+/// first, and renewals, what is about nodes and names, and commits with SQL may
+/// pass the others. A call that was answered is visible to every call made
+/// after.
 ///
 /// **Overload**: when too much waits, `accept` is answered `unavailable` at
 /// once, whatever the disk is doing. Owners' calls are never refused for that:
@@ -201,6 +204,7 @@ struct turn {
   /// An error: what is acknowledged becomes a dead letter (a fired timer one
   /// of kind `timer`).
   std::optional<std::string> dead;
+  std::vector<sql_statement> sql;  ///< a turn with some is alone in its call
 };
 
 /// What became of one turn.
@@ -211,10 +215,12 @@ struct turn_receipt {
     /// record's version is past `turn.version`), or its timer was replaced.
     /// Nothing was changed.
     stale,
+    refused,  ///< for what its SQL came to; nothing was changed
   };
   status outcome = status::committed;
   /// Entries that the turn's notices appended, in the order of `notices`.
   std::vector<entry> appended;
+  sql_answer sql;  ///< of one that was refused
 };
 
 // -- settle -------------------------------------------------------------------
@@ -330,6 +336,8 @@ class backend {
   /// True if no other process can hold leases while this one is open: leases
   /// of shards then never expire.
   virtual bool exclusive() const noexcept = 0;
+
+  virtual bool takes_sql() const noexcept { return false; }  ///< of turns
 
   /// Appends each arrival to its shard's journal with the next sequence,
   /// unless its id was accepted within `dedup_window` (or stands earlier in
@@ -468,9 +476,8 @@ class backend {
 /// How to open a store.
 struct options {
   /// Or `redis://...` (redis_url.hpp); `postgresql://...`, as libpq reads it;
-  /// `memory:`; or `memory:NAME`, which all
-  /// in this process that open it by that name share, each as a node of its
-  /// own, until the last one closes it.
+  /// `memory:`; or `memory:NAME`, which all in this process that open it by
+  /// that name share, each as a node of its own, until the last one closes it.
   std::string url = "sqlite:./troupe.db";
   std::uint16_t shards = 128;  ///< used at creation; must fit what is there
   const clock* time = &system_clock();

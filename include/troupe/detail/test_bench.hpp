@@ -53,6 +53,9 @@ class test_bench {
   void refuse_next(int code, std::string description);
   void lose_next();
 
+  /// What the database makes of a statement: how many rows it changes.
+  std::function<std::size_t(const std::string&)> database =
+      [](const std::string&) { return std::size_t{1}; };
   std::shared_ptr<test_keys> keys = std::make_shared<test_keys>();
 
   live_chat& live() noexcept { return *live_; }
@@ -67,6 +70,7 @@ class test_bench {
   boost::json::array calls;
   std::vector<std::string> dead_letters;
   std::vector<std::string> notices;
+  std::vector<std::string> statements;
   std::vector<std::string> turns;  ///< how each event ended
   std::map<std::string, std::int64_t, std::less<>> timers;  ///< name, due
 
@@ -87,6 +91,7 @@ class test_bench {
   void turn(const turn_event& event);
   bool reserve(const effects& wanted, const std::string& holder,
                std::vector<std::string>& taken);
+  bool execute(const effects& wanted, std::vector<std::string>& unchanged);
   void load();
   void commit(effects&& wanted);
   void settle(const wanted_call& call);

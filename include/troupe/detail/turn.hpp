@@ -41,6 +41,19 @@ struct turn_scene {
   std::string_view bot_username = {};
   /// Keys of `once` that other events hold: the answer for them is false.
   std::span<const std::string> taken = {};
+  /// Statements (`wanted_sql::key`) that change nothing.
+  std::span<const std::string> unchanged = {};
+  bool takes_sql = false;          ///< the store can run it
+  std::string_view event_id = {};  ///< for `turn_id`
+};
+
+/// A statement for the turn's transaction.
+struct wanted_sql {
+  std::string text;
+  std::vector<std::optional<std::string>> params;
+  bool must_change = false;  ///< true was said of it
+  bool skipped = false;      ///< false was said of it
+  std::string key;           ///< what it is known by, at every run
 };
 
 /// A key for which `once` said true. That is so only if the runtime reserves
@@ -81,6 +94,7 @@ struct effects {
   std::vector<std::string> cancelled;
   std::vector<wanted_notice> notices;
   std::vector<wanted_once> once;
+  std::vector<wanted_sql> sql;
   bool keeps_lock = false;  ///< the one that the event is about
   std::vector<kept_lock> unlocked;
 };
@@ -106,6 +120,9 @@ struct turn_result {
 
 /// Keys that one turn may be told true for, and as many for which false.
 constexpr std::size_t most_once = 64;
+
+/// Statements of one turn, and as many that may have changed nothing.
+constexpr std::size_t most_sql = 64;
 
 /// One chat's behaviour and state, alive between turns.
 /// **Threads**: one at a time.
