@@ -121,9 +121,9 @@ const char* to_text(trouble what) {
     case trouble::kill: return "kill -9";
     case trouble::stop: return "SIGSTOP";
     case trouble::road: return "road cut";
-    case trouble::reset: return "Redis reset";
-    case trouble::cut: return "Redis cut";
-    case trouble::restart: return "Redis restart";
+    case trouble::reset: return "store reset";
+    case trouble::cut: return "store cut";
+    case trouble::restart: return "store restart";
   }
   return "";
 }

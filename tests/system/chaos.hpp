@@ -19,9 +19,9 @@ enum class trouble : std::uint8_t {
   kill,     ///< kill -9; started again after `length`
   stop,     ///< SIGSTOP for `length`
   road,     ///< no other node can dial it, or what they say is swallowed
-  reset,    ///< its connections to Redis end
-  cut,      ///< it can't reach Redis, or what it says is swallowed
-  restart,  ///< Redis: kill -9; started again after `length`
+  reset,    ///< its connections to the store end
+  cut,      ///< it can't reach the store, or what it says is swallowed
+  restart,  ///< the store: kill -9; started again after `length`
 };
 inline constexpr std::size_t troubles = 6;
 

@@ -7,10 +7,47 @@
 #include <utility>
 
 #include "tests/support/catch.hpp"
+#include "tests/support/postgres_server.hpp"
+#include "tests/support/redis_server.hpp"
 
 namespace troupe::system_test {
 
 namespace {
+
+class a_redis final : public store_server {
+ public:
+  std::uint16_t port() const override { return server_.port(); }
+  std::string url(const std::string& place) const override {
+    return "redis://" + place;
+  }
+  void kill() override { server_.kill(); }
+  void restart() override { server_.restart(); }
+
+ private:
+  // With `everysec`, a write that meets an fsync under way is answered before
+  // it is in the file: kill -9 then loses what was promised.
+  redis_test::redis_server server_{
+      {.append_only = true, .lines = {"appendfsync always"}}};
+};
+
+class a_postgres final : public store_server {
+ public:
+  std::uint16_t port() const override { return server_.port(); }
+  std::string url(const std::string& place) const override {
+    return "postgresql://troupe@" + place + "/postgres";
+  }
+  void kill() override { server_.kill(); }
+  void restart() override { server_.restart(); }
+
+ private:
+  postgres_test::postgres_server server_{{.sync = true}};
+};
+
+std::unique_ptr<store_server> server_of(store_kind kind) {
+  if (kind == store_kind::redis)
+    return std::make_unique<a_redis>();
+  return std::make_unique<a_postgres>();
+}
 
 std::string loopback(std::uint16_t port) {
   return "127.0.0.1:" + std::to_string(port);
@@ -22,9 +59,14 @@ const json::object& part(const json::object& of, const char* name) {
 
 }  // namespace
 
+bool have_store(store_kind kind) {
+  return kind == store_kind::redis ? redis_test::have_redis()
+                                   : postgres_test::have_postgres();
+}
+
 // The name decides who dials whom: n1 all, n2 those after it.
 std::vector<cluster_stage::place> cluster_stage::places(
-    std::size_t nodes, redis_test::redis_server& redis) {
+    std::size_t nodes, const store_server& store) {
   std::vector<place> out(nodes);
   for (std::size_t i = 0; i < nodes; ++i) {
     place& one = out[i];
@@ -32,7 +74,7 @@ std::vector<cluster_stage::place> cluster_stage::places(
     one.webhook = free_port();
     one.stats = free_port();
     one.listens = free_port();
-    one.redis = std::make_unique<relay_test::relay>(redis.port());
+    one.store = std::make_unique<relay_test::relay>(store.port());
     one.road = std::make_unique<relay_test::relay>(one.listens);
   }
   return out;
@@ -50,11 +92,9 @@ std::vector<std::string> cluster_stage::webhooks(
 
 cluster_stage::cluster_stage(std::size_t nodes,
                              const std::vector<std::string>& flags,
-                             stage::environment more)
-    // With `everysec`, a write that meets an fsync under way is answered before
-    // it is in the file: kill -9 then loses what was promised.
-    : redis_{{.append_only = true, .lines = {"appendfsync always"}}},
-      nodes_{places(nodes, redis_)},
+                             stage::environment more, store_kind on)
+    : store_{server_of(on)},
+      nodes_{places(nodes, *store_)},
       on_{webhooks(nodes_, flags), std::move(more)} {
   nodes_.front().webhook = on_.bot_port();
   nodes_.front().stats = on_.stats_port();
@@ -70,7 +110,7 @@ void cluster_stage::launch_node(std::size_t i) {
   in["TROUPE_NODE_NAME"] = at.name;
   in["TROUPE_WEBHOOK_LISTEN"] = loopback(at.webhook);
   in["TROUPE_STATS_LISTEN"] = loopback(at.stats);
-  in["TROUPE_STORE_URL"] = "redis://" + at.redis->place();
+  in["TROUPE_STORE_URL"] = store_->url(at.store->place());
   in["TROUPE_CLUSTER_LISTEN"] = loopback(at.listens);
   in["TROUPE_CLUSTER_ADVERTISE"] = at.road->place();
   what.folder = on_.folder().path();

@@ -9,14 +9,31 @@
 #include <vector>
 
 #include "core/json.hpp"
-#include "tests/support/redis_server.hpp"
 #include "tests/support/relay.hpp"
 #include "tests/system/stage.hpp"
 
 namespace troupe::system_test {
 
-/// Several nodes of one bot on one Redis, behind one webhook of the simulated
-/// Telegram. Each node reaches Redis, and is reached by the others, over a
+/// What the nodes share.
+enum class store_kind : std::uint8_t { redis, postgres };
+
+/// A server of that kind, for the nodes' store.
+class store_server {
+ public:
+  virtual ~store_server() = default;
+  virtual std::uint16_t port() const = 0;
+  /// @param place `HOST:PORT` by which a node reaches it
+  virtual std::string url(const std::string& place) const = 0;
+  /// kill -9, and waits until it is gone.
+  virtual void kill() = 0;
+  virtual void restart() = 0;
+};
+
+/// False, after printing a SKIPPED line, if there is none on this machine.
+bool have_store(store_kind kind);
+
+/// Several nodes of one bot on one store, behind one webhook of the simulated
+/// Telegram. Each node reaches the store, and is reached by the others, over a
 /// relay of its own.
 class cluster_stage {
  public:
@@ -25,14 +42,15 @@ class cluster_stage {
   /// @param flags more of the simulator's
   /// @param more more of the nodes' environment
   cluster_stage(std::size_t nodes, const std::vector<std::string>& flags,
-                stage::environment more = {});
+                stage::environment more = {},
+                store_kind on = store_kind::redis);
 
   std::size_t size() const noexcept { return nodes_.size(); }
   stage& telegram() { return on_; }
-  redis_test::redis_server& redis() { return redis_; }
+  store_server& store() { return *store_; }
   process& node(std::size_t i) { return *nodes_.at(i).runs; }
-  /// Between the node and Redis.
-  relay_test::relay& to_redis(std::size_t i) { return *nodes_.at(i).redis; }
+  /// Between the node and the store.
+  relay_test::relay& to_store(std::size_t i) { return *nodes_.at(i).store; }
   /// Between the node and those who dial it: of two nodes the first dials.
   relay_test::relay& road(std::size_t i) { return *nodes_.at(i).road; }
 
@@ -68,7 +86,7 @@ class cluster_stage {
   struct place {
     std::string name;
     std::uint16_t webhook = 0, stats = 0, listens = 0;
-    std::unique_ptr<relay_test::relay> redis, road;
+    std::unique_ptr<relay_test::relay> store, road;
     std::unique_ptr<process> runs;
     unsigned processes = 0;  ///< so many were started
     bool stopped = false;
@@ -76,12 +94,12 @@ class cluster_stage {
   };
 
   static std::vector<place> places(std::size_t nodes,
-                                   redis_test::redis_server& redis);
+                                   const store_server& store);
   static std::vector<std::string> webhooks(const std::vector<place>& of,
                                            std::vector<std::string> flags);
   void take_counts(place& of);
 
-  redis_test::redis_server redis_;
+  std::unique_ptr<store_server> store_;
   std::vector<place> nodes_;
   stage on_;
   counts ended_;  ///< by processes that are gone

@@ -66,7 +66,7 @@ bool all_done(cluster_stage& on) {
 TEST_CASE(
     "G1-G5, G7: a cluster grows from one node to three and back under a "
     "burst") {
-  if (!redis_test::have_redis())
+  if (!have_store(store_kind::redis))
     return;
   cluster_stage on{3, {}, {{"TROUPE_LOG_LEVEL", "debug"}}};
   std::map<std::int64_t, int> written;  // by chat

@@ -58,7 +58,7 @@ void recover(cluster_stage& on) {
 TEST_CASE(
     "G6: an owner that was stopped past its lease commits and sends nothing "
     "in its shards' name when it goes on") {
-  if (!redis_test::have_redis())
+  if (!have_store(store_kind::redis))
     return;
   cluster_stage on{3,
                    {"--answer-delay", "2000", "--global-per-second", "0",
@@ -74,10 +74,10 @@ TEST_CASE(
   keep_busy(on, written);
   on.stop(hung);
   REQUIRE(eventually([&] { return others_did_it_all(on); }));
-  on.to_redis(hung).hold();
+  on.to_store(hung).hold();
   on.go_on(hung);
   CHECK(eventually([&] { return on.totals()["held_back"] > 0; }));
-  on.to_redis(hung).pass();
+  on.to_store(hung).pass();
   recover(on);
   CHECK(on.totals()["leases_lost"] > 0);
 
@@ -86,11 +86,11 @@ TEST_CASE(
   // is up to the machine.
   for (int tries = 0; tries < 3 && on.totals()["fenced"] == 0; ++tries) {
     keep_busy(on, written);
-    on.to_redis(hung).hold();
+    on.to_store(hung).hold();
     REQUIRE(eventually([&] { return settling(on) > 0; }));
     on.stop(hung);
     REQUIRE(eventually([&] { return others_did_it_all(on); }));
-    on.to_redis(hung).pass();
+    on.to_store(hung).pass();
     on.go_on(hung);
     recover(on);
   }
