@@ -1,5 +1,6 @@
 # For the benches of whole programs: the simulated Telegram, a bot at its
-# webhook, and what they used; a Redis of our own. Sourced, not run. Sets `dir`.
+# webhook, and what they used; a Redis or a PostgreSQL of our own. Sourced, not
+# run. Sets `dir`.
 
 name=$(basename "$0")
 say() { printf '%s: %s\n' "$name" "$*" >&2; }
@@ -8,7 +9,7 @@ die() { say "FAILED: $*"; exit 1; }
 bin=${TROUPE_BENCH_BIN:-$PWD/build/release/bin}
 token=123456:SIMULATED-token-of-troupe-sim-00
 secret=bench-secret
-sim='' bot='' redis='' dir='' bot_port='' stats_port='' api_root=''
+sim='' bot='' redis='' postgres='' dir='' bot_port='' stats_port='' api_root=''
 declare -a bots=() # all that run; `bot` is the one started last
 
 # Ends one process of ours: politely, then for sure.
@@ -36,6 +37,7 @@ cleanup() {
   end_bots
   end "$sim"
   end "$redis"
+  end "$postgres"
   [ -z "$dir" ] || rm -rf "$dir"
   exit "$code"
 }
@@ -230,6 +232,56 @@ start_redis() {
 end_redis() {
   end "$redis"
   redis=''
+}
+
+# As the package's user if we are root: it refuses to run as root. With the
+# server's defaults: fsync, synchronous_commit.
+start_postgres() {
+  local as=()
+  postgres_bin=$(find /usr/lib/postgresql -maxdepth 2 -name bin 2>/dev/null |
+    sort -V | tail -n 1)
+  [ -n "$postgres_bin" ] || die 'postgresql is missing'
+  postgres_port=$(free_port)
+  mkdir "$dir/postgres"
+  if [ "$(id -u)" = 0 ]; then
+    chmod 711 "$dir"
+    chown postgres: "$dir/postgres"
+    as=(--reuid postgres --regid postgres --clear-groups)
+  fi
+  (cd "$dir/postgres" && leashed "${as[@]}" "$postgres_bin/initdb" --auth trust \
+    --username troupe --pgdata "$dir/postgres/data") >"$dir/postgres.out" 2>&1 \
+    </dev/null || { tail -n 3 "$dir/postgres.out" >&2; die 'initdb failed'; }
+  (cd "$dir/postgres" && leashed "${as[@]}" "$postgres_bin/postgres" \
+    -p "$postgres_port" -D "$dir/postgres/data" -k "$dir/postgres" \
+    -h 127.0.0.1) >>"$dir/postgres.out" 2>&1 </dev/null &
+  postgres=$!
+  for _ in {1..300}; do
+    ! "$postgres_bin/pg_isready" -q -h 127.0.0.1 -p "$postgres_port" || return 0
+    kill -0 "$postgres" 2>/dev/null || break
+    sleep 0.1
+  done
+  tail -n 3 "$dir/postgres.out" >&2
+  die 'postgres did not start'
+}
+
+# new_database: an empty one, so that no update was seen before; its URL.
+new_database() {
+  databases=$((${databases:-0} + 1))
+  "$postgres_bin/psql" -q -h 127.0.0.1 -p "$postgres_port" -U troupe \
+    -d postgres -c "CREATE DATABASE play$databases" >&2
+  postgres_url=postgresql://troupe@127.0.0.1:$postgres_port/play$databases
+}
+
+# CPU seconds of a process with all its children, those that ended too.
+cpu_of_all() {
+  local pid total=0 hz
+  hz=$(getconf CLK_TCK)
+  total=$(sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 + $14 + $15 }')
+  for pid in $(cat "/proc/$1/task/$1/children"); do
+    total=$((total + $(sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null |
+      awk '{ n = $12 + $13 } END { print n + 0 }')))
+  done
+  awk -v t="$total" -v hz="$hz" 'BEGIN { printf "%.2f", t / hz }'
 }
 
 # What Redis counted since its start, as one JSON object. CPU in microseconds:
