@@ -336,7 +336,6 @@ class backend {
   /// True if no other process can hold leases while this one is open: leases
   /// of shards then never expire.
   virtual bool exclusive() const noexcept = 0;
-
   virtual bool takes_sql() const noexcept { return false; }  ///< of turns
 
   /// Appends each arrival to its shard's journal with the next sequence,
