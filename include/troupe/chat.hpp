@@ -233,6 +233,20 @@ class chat_base {
   /// for the very same instant has the old one.
   std::string turn_id() const;
 
+  /// Marks this chat in the audience, for broadcasts to `tag=NAME` and for
+  /// `audience export`; kept until it is taken away here or by an operator,
+  /// also over the end of the state. A chat that was no member becomes one.
+  /// **Order and repeat**: a tag that is there stays; the turn's last word on
+  /// a tag counts.
+  /// **Errors**: std::invalid_argument unless it is 1 to 64 printable ASCII
+  /// characters without blanks and commas; std::logic_error where there is no
+  /// chat (polls); std::length_error for more than 16 tags in one turn. A chat
+  /// keeps 16: one more is left out when the turn is committed, and logged as
+  /// `tag_left_out`.
+  void tag(std::string_view name);
+  /// Takes the tag away; nothing happens if it is not there.
+  void untag(std::string_view name);
+
   /// Wall time of this turn: one value for the whole turn.
   std::chrono::sys_time<std::chrono::milliseconds> now() const;
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -200,6 +201,9 @@ class test_chat {
   bool waits_for(std::string_view timer) const {
     return bench_.timers.contains(timer);
   }
+  /// The chat's tags in the audience.
+  const std::set<std::string, std::less<>>& tags() const { return bench_.tags; }
+
   std::chrono::sys_time<std::chrono::milliseconds> now() const {
     return bench_.now();
   }

@@ -92,8 +92,11 @@ result<> audience_filter::add(std::string_view term) {
       languages_.emplace_back(value);
       return {};
     }
+    if (name == "tag" || name == "tag!")
+      return add_tag(term, name, value);
     if (name != "kind")
-      return wrong_term(term, "not known; there are lang= and kind=");
+      return wrong_term(term,
+                        "not known; there are lang=, tag=, tag!= and kind=");
     if (value != "private" && value != "group" && value != "any")
       return wrong_term(term, "kind is private, group or any");
     kind_ = value == "private" ? kind::personal
@@ -107,11 +110,22 @@ result<> audience_filter::add(std::string_view term) {
                : word == "new"  ? &new_
                                 : nullptr;
   if (into == nullptr)
-    return wrong_term(
-        term, "not known; there are active, idle, new, lang= and kind=");
+    return wrong_term(term,
+                      "not known; there are active, idle, new, lang=, tag=, "
+                      "tag!= and kind=");
   *into = read_duration(without_blanks(term.substr(word.size())));
   if (!*into)
     return wrong_term(term, "needs a time such as 12h or 30d");
+  return {};
+}
+
+result<> audience_filter::add_tag(std::string_view term, std::string_view name,
+                                  std::string_view tag) {
+  if (!store::is_tag(tag))
+    return wrong_term(term,
+                      "a tag is 1 to 64 printable ASCII characters without "
+                      "blanks");
+  (name == "tag" ? tags_ : without_).emplace_back(tag);
   return {};
 }
 
@@ -126,6 +140,11 @@ bool audience_filter::matches(const store::member& who, wall_time now) const {
   if (idle_ && who.last_seen >= now - *idle_)
     return false;
   if (new_ && who.first_seen < now - *new_)
+    return false;
+  const auto has = [&](const std::string& tag) {
+    return std::ranges::binary_search(who.tags, tag);
+  };
+  if (!std::ranges::all_of(tags_, has) || std::ranges::any_of(without_, has))
     return false;
   return languages_.empty() ||
          std::ranges::any_of(languages_, [&](const auto& wanted) {

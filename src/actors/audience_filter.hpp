@@ -20,6 +20,8 @@ namespace troupe::actors {
 /// | `idle 30d` | who was not |
 /// | `new 7d` | who was seen first within that time |
 /// | `lang=de` | that language, with or without a region; several: any |
+/// | `tag=beta` | who has that tag; several: all of them |
+/// | `tag!=beta` | who does not have it; several: none of them |
 /// | `kind=private` | private chats, which is the default; `group`, `any` |
 ///
 /// Blocked, gone and migrated members are never meant.
@@ -34,10 +36,12 @@ class audience_filter {
   enum class kind : std::uint8_t { personal, group, any };
 
   result<> add(std::string_view term);
+  result<> add_tag(std::string_view term, std::string_view name,
+                   std::string_view tag);
 
   kind kind_ = kind::personal;
   std::optional<milliseconds> active_, idle_, new_;
-  std::vector<std::string> languages_;
+  std::vector<std::string> languages_, tags_, without_;
 };
 
 }  // namespace troupe::actors

@@ -317,9 +317,14 @@ void chat_actor::applied(const store::turn_receipt& receipt) {
   if (campaign_ && turn.state)
     *campaign_ = *turn.state;
   for (auto& a : turn.audience)
-    audience_ms_ = a.status == store::audience_status::active
-                       ? to_ms(shared_->how.time->wall())
-                       : 0;
+    if (a.seen)
+      audience_ms_ = a.status == store::audience_status::active
+                         ? to_ms(shared_->how.time->wall())
+                         : 0;
+  if (receipt.tags_over > 0)
+    log::warn("tag_left_out", {{"chat", to_string(key_)},
+                               {"tags", receipt.tags_over},
+                               {"effect", "a chat keeps at most 16 tags"}});
   if (!turn.calls.empty()) {
     shared_->outbox += std::int64_t(turn.calls.size());
     std::vector<std::pair<const caf::actor*, committed_calls>> by_sender;

@@ -75,16 +75,22 @@ struct chat_actor::attempt {
 
   void tell_audience(chat_key key, std::int64_t now_ms, std::int64_t last_ms) {
     using standing = detail::turn_result::standing;
-    if (key.type != chat_key::kind::chat || what.fired ||
-        result.audience == standing::same)
+    if (key.type != chat_key::kind::chat)
       return;
-    bool blocked = result.audience == standing::blocked;
-    if (!blocked && now_ms - last_ms <= audience_every_ms)
-      return;
-    commit.audience.push_back({key,
-                               blocked ? store::audience_status::blocked
-                                       : store::audience_status::active,
-                               result.language});
+    const bool blocked = result.audience == standing::blocked;
+    store::audience_change change;
+    change.key = key;
+    change.seen = !what.fired && result.audience != standing::same &&
+                  (blocked || now_ms - last_ms > audience_every_ms);
+    if (change.seen) {
+      change.language = result.language;
+      if (blocked)
+        change.status = store::audience_status::blocked;
+    }
+    change.tag = result.wanted.tagged;
+    change.untag = result.wanted.untagged;
+    if (change.seen || change.changes_tags())
+      commit.audience.push_back(std::move(change));
   }
 };
 

@@ -8,6 +8,7 @@
 
 #include "actors/turn_locks.hpp"
 #include "core/json.hpp"
+#include "store/kept.hpp"
 #include "telegram/call.hpp"
 #include "troupe/detail/json_text.hpp"
 #include "troupe/detail/test_bench.hpp"
@@ -359,6 +360,11 @@ void test_bench::commit(effects&& wanted) {
     memo_ = *wanted.memo;
   if (wanted.expires_ms)
     expires_ms_ = wanted.expires_ms;
+  for (const auto& tag : wanted.untagged)
+    tags.erase(tag);
+  for (auto& tag : wanted.tagged)
+    if (tags.size() < store::most_tags)
+      tags.insert(std::move(tag));
   for (const auto& name : wanted.cancelled) {
     timers.erase(name);
     timer_bodies_.erase(name);

@@ -50,6 +50,7 @@ struct turn_context {
   std::vector<wanted_notice> notices;
   std::vector<wanted_once> once;
   std::vector<wanted_sql> sql;
+  std::vector<std::string> tagged, untagged;
   std::span<const kept_lock> kept;    ///< by the chat, before this turn
   std::vector<std::string> unlocked;  ///< of those
   bool keeps_lock = false;            ///< the one this turn is about

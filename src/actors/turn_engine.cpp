@@ -347,6 +347,8 @@ void engine::finish(turn_context& turn, effects& wanted) {
   wanted.once = std::move(turn.once);
   std::erase_if(turn.sql, [](const auto& s) { return s.skipped; });
   wanted.sql = std::move(turn.sql);
+  wanted.tagged = std::move(turn.tagged);
+  wanted.untagged = std::move(turn.untagged);
   finish_state(turn.cleared, wanted);
 }
 

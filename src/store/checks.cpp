@@ -29,6 +29,14 @@ result<> check_turn(const turn& t, shard_id mine, std::uint16_t shards) {
   for (const auto& s : t.set)
     if (s.key != t.key)
       return bad(name() + " sets a timer of " + to_string(s.key));
+  for (const auto& a : t.audience) {
+    if (a.changes_tags() && a.key != t.key)
+      return bad(name() + " tags " + to_string(a.key));
+    for (const auto* all : {&a.tag, &a.untag})
+      for (const auto& tag : *all)
+        if (auto ok = check_tag(tag); !ok)
+          return ok;
+  }
   return {};
 }
 
@@ -80,7 +88,60 @@ result<> check_settle(const lease& held,
       return bad("call " + std::to_string(s.id.value) + " of " +
                  to_string(s.from) + " is not of shard " +
                  std::to_string(held.shard.value));
+  for (const auto& s : outcomes)
+    if (s.audience && (s.audience->changes_tags() || !s.audience->seen))
+      return bad("call " + std::to_string(s.id.value) + " changes tags");
   return {};
+}
+
+result<> check_tag(const std::string& name) {
+  if (is_tag(name))
+    return {};
+  return bad("'" + name.substr(0, longest_tag) +
+             "' is no tag: 1 to 64 printable ASCII characters, no blank and "
+             "no comma");
+}
+
+bool is_tag(std::string_view text) noexcept {
+  return !text.empty() && text.size() <= longest_tag &&
+         std::all_of(text.begin(), text.end(),
+                     [](char c) { return c > ' ' && c <= '~' && c != ','; });
+}
+
+std::string join_tags(const std::vector<std::string>& tags) {
+  std::string out;
+  for (const auto& t : tags)
+    (out += out.empty() ? "" : " ") += t;
+  return out;
+}
+
+std::vector<std::string> split_tags(std::string_view text) {
+  std::vector<std::string> out;
+  while (!text.empty()) {
+    const auto end = std::min(text.find(' '), text.size());
+    if (end > 0)
+      out.emplace_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return out;
+}
+
+std::uint32_t change_tags(std::vector<std::string>& have,
+                          const std::vector<std::string>& untag,
+                          const std::vector<std::string>& tag) {
+  for (const auto& t : untag)
+    std::erase(have, t);
+  std::uint32_t over = 0;
+  for (const auto& t : tag) {
+    const auto place = std::lower_bound(have.begin(), have.end(), t);
+    if (place != have.end() && *place == t)
+      continue;
+    if (have.size() < most_tags)
+      have.insert(place, t);
+    else
+      ++over;
+  }
+  return over;
 }
 
 void add_outcome(campaign_tally& to, const settlement& s) {

@@ -30,6 +30,18 @@ constexpr bool is_final(call_outcome o) {
 /// Adds a final outcome to its campaign's tally.
 void add_outcome(campaign_tally& to, const settlement& s);
 
+result<> check_tag(const std::string& name);
+
+/// Tags as they are stored: ascending, with a blank between them.
+std::string join_tags(const std::vector<std::string>& tags);
+std::vector<std::string> split_tags(std::string_view text);
+
+/// Takes tags from `have` and adds others, while there is room, in their
+/// order. How many had none.
+std::uint32_t change_tags(std::vector<std::string>& have,
+                          const std::vector<std::string>& untag,
+                          const std::vector<std::string>& tag);
+
 /// The body of a notice's journal entry.
 std::string notice_body(const chat_key& from, const notice& what);
 

@@ -113,6 +113,8 @@ class engine {
       const std::vector<dead_letter_id>& which) = 0;
   virtual result<std::vector<member>> audience(
       const std::optional<chat_key>& after, std::size_t limit) = 0;
+  virtual result<std::size_t> tag(const std::vector<chat_key>& whom,
+                                  const std::string& name, bool add) = 0;
   virtual result<std::vector<campaign_tally>> tallies(
       const std::vector<std::uint64_t>& campaigns) = 0;
   virtual result<figures> stats() = 0;

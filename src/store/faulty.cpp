@@ -253,6 +253,13 @@ void faulty::audience(std::optional<chat_key> after, std::size_t limit,
   });
 }
 
+void faulty::tag(std::vector<chat_key> whom, std::string name, bool add,
+                 callback<std::size_t> done) {
+  meet(std::move(done), [&](callback<std::size_t> d) {
+    inner_->tag(std::move(whom), std::move(name), add, std::move(d));
+  });
+}
+
 void faulty::tallies(std::vector<std::uint64_t> campaigns,
                      callback<std::vector<campaign_tally>> done) {
   meet(std::move(done), [&](callback<std::vector<campaign_tally>> d) {

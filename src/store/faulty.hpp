@@ -86,6 +86,8 @@ class faulty final : public backend {
             callback<std::size_t> done) override;
   void audience(std::optional<chat_key> after, std::size_t limit,
                 callback<std::vector<member>> done) override;
+  void tag(std::vector<chat_key> whom, std::string name, bool add,
+           callback<std::size_t> done) override;
   void tallies(std::vector<std::uint64_t> campaigns,
                callback<std::vector<campaign_tally>> done) override;
   void stats(callback<figures> done) override;

@@ -171,6 +171,14 @@ class group_store final : public backend {
       return e.audience(after, limit);
     });
   }
+  void tag(std::vector<chat_key> whom, std::string name, bool add,
+           callback<std::size_t> done) override {
+    submit<std::size_t>(
+        true, std::move(done),
+        [w = std::move(whom), n = std::move(name), add](engine& e) {
+          return e.tag(w, n, add);
+        });
+  }
   void tallies(std::vector<std::uint64_t> campaigns,
                callback<std::vector<campaign_tally>> done) override {
     submit<std::vector<campaign_tally>>(

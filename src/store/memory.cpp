@@ -229,6 +229,26 @@ result<std::vector<member>> memory_engine::audience(
   return out;
 }
 
+result<std::size_t> memory_engine::tag(const std::vector<chat_key>& whom,
+                                       const std::string& name, bool add) {
+  if (auto ok = check_tag(name); !ok)
+    return ok.error();
+  std::size_t changed = 0;
+  for (const auto& key : whom) {
+    const auto found = audience_.find(key);
+    if (found == audience_.end())
+      continue;
+    auto& tags = found->second.tags;
+    const auto before = tags.size();
+    if (add)
+      change_tags(tags, {}, {name});
+    else
+      change_tags(tags, {name}, {});
+    changed += tags.size() != before ? 1 : 0;
+  }
+  return changed;
+}
+
 result<std::vector<campaign_tally>> memory_engine::tallies(
     const std::vector<std::uint64_t>& campaigns) {
   std::vector<campaign_tally> out;

@@ -76,6 +76,8 @@ class memory_engine : public engine {
   result<std::size_t> drop(const std::vector<dead_letter_id>& which) override;
   result<std::vector<member>> audience(const std::optional<chat_key>& after,
                                        std::size_t limit) override;
+  result<std::size_t> tag(const std::vector<chat_key>& whom,
+                          const std::string& name, bool add) override;
   result<std::vector<campaign_tally>> tallies(
       const std::vector<std::uint64_t>& campaigns) override;
   result<figures> stats() override;
@@ -117,7 +119,8 @@ class memory_engine : public engine {
   void put_record(const turn& t);
   void put_timers(shard_data& mine, const turn& t);
   void remove_timer(shard_data& mine, const timer_name& name);
-  void change_audience(const audience_change& a);
+  /// How many tags had no room.
+  std::uint32_t change_audience(const audience_change& a);
   void expire(stored_chat& c);
 
   const clock& time_;

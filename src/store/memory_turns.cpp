@@ -91,7 +91,7 @@ result<std::vector<turn_receipt>> memory_engine::commit(
       out[i].appended.push_back(append(n.type, n.to, {}, time_.wall(),
                                        make_payload(notice_body(t.key, n))));
     for (const auto& a : t.audience)
-      change_audience(a);
+      out[i].tags_over += change_audience(a);
   }
   return out;
 }
@@ -152,14 +152,19 @@ void memory_engine::remove_timer(shard_data& mine, const timer_name& name) {
   mine.timers.erase(i);
 }
 
-void memory_engine::change_audience(const audience_change& a) {
+std::uint32_t memory_engine::change_audience(const audience_change& a) {
   const auto now = time_.wall();
-  auto& m = audience_.try_emplace(a.key, member{a.key, a.status, "", now, now})
-                .first->second;
+  auto& m =
+      audience_.try_emplace(a.key, member{a.key, a.status, "", now, now, {}})
+          .first->second;
+  const auto over = change_tags(m.tags, a.untag, a.tag);
+  if (!a.seen)
+    return over;
   m.status = a.status;
   m.last_seen = now;
   if (!a.language.empty())
     m.language = a.language;
+  return over;
 }
 
 // -- settle -------------------------------------------------------------------

@@ -99,6 +99,8 @@ class postgres_engine final : public engine {
   result<std::size_t> drop(const std::vector<dead_letter_id>& which) override;
   result<std::vector<member>> audience(const std::optional<chat_key>& after,
                                        std::size_t limit) override;
+  result<std::size_t> tag(const std::vector<chat_key>& whom,
+                          const std::string& name, bool add) override;
   result<std::vector<campaign_tally>> tallies(
       const std::vector<std::uint64_t>& campaigns) override;
   result<figures> stats() override;
@@ -132,7 +134,8 @@ class postgres_engine final : public engine {
   void acknowledge(const turn& t, shard_id shard);
   void put_record(const turn& t);
   void put_timers(const turn& t);
-  void change_audience(const audience_change& a);
+  /// How many tags had no room.
+  std::uint32_t change_audience(const audience_change& a);
   void bury(shard_id shard, entry_kind type, const chat_key& key,
             wall_time accepted, const std::string& why,
             const std::string& body);

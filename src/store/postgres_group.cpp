@@ -93,12 +93,43 @@ void put_timers(std::vector<request>& out, const changes& c,
   add(out, gone);
 }
 
-void put_people(std::vector<request>& out, const changes& c) {
-  columns members{sql::put_members};
-  for (const auto& [key, m] : c.members)
-    members.add(kt(key), key.id, static_cast<std::int64_t>(m.first.status),
-                m.first.language, to_ms(m.second));
-  add(out, members);
+template <class Members>
+void put_members(std::vector<request>& out, sql how, const Members& of) {
+  columns all{how};
+  for (const auto& [key, m] : of)
+    all.add(kt(key), key.id, static_cast<std::int64_t>(m.first.status),
+            m.first.language, to_ms(m.second));
+  add(out, all);
+}
+
+void put_tags(std::vector<request>& out, const changes& c,
+              const findings& now) {
+  columns put{sql::put_tags};
+  columns gone{sql::drop_tags};
+  for (const auto& key : c.tags) {
+    const auto found = now.tags.find(key);
+    if (found == now.tags.end() || found->second.empty())
+      gone.add(kt(key), key.id);
+    else
+      put.add(kt(key), key.id, join_tags(found->second));
+  }
+  add(out, put);
+  add(out, gone);
+}
+
+void ask_chats(std::vector<request>& out, sql what,
+               const std::set<chat_key>& of) {
+  columns all{what};
+  for (const auto& key : of)
+    all.add(kt(key), key.id);
+  add(out, all);
+}
+
+void put_people(std::vector<request>& out, const changes& c,
+                const findings& now) {
+  put_members(out, sql::new_members, c.newcomers);
+  put_members(out, sql::put_members, c.members);
+  put_tags(out, c, now);
   columns spent{sql::put_spending};
   for (const auto& [what, messages] : c.spending)
     spent.add(to_ms(what.first), kt(what.second), what.second.id, messages);
@@ -130,7 +161,7 @@ std::vector<request> changes::flush(const findings& now, std::uint16_t shards) {
   put_chats(out, *this);
   put_calls(out, *this);
   put_timers(out, *this, now, shards);
-  put_people(out, *this);
+  put_people(out, *this, now);
   add(out, dead);
   ask_numbers(out, sql::drop_dead, undead);
   *this = changes{};
@@ -145,10 +176,7 @@ namespace {
 void ask_turns(std::vector<request>& out, const needs& of) {
   const bool alone = !of.sql.empty();
   ask_places(out, alone ? sql::journal_locked : sql::journal_keys, of.journal);
-  columns chats{sql::chat_heads};
-  for (const auto& key : of.chats)
-    chats.add(kt(key), key.id);
-  add(out, chats);
+  ask_chats(out, sql::chat_heads, of.chats);
   ask_places(out, sql::call_ids, of.calls);
   columns timers{alone ? sql::timer_locked : sql::timer_heads};
   for (const auto& [key, name] : of.timers)
@@ -189,6 +217,8 @@ std::vector<request> questions(const needs& of, request first,
   if (of.sql.empty())
     ask_turns(out, of);
   ask_numbers(out, sql::dead_locked, of.dead);
+  ask_chats(out, sql::members_locked, of.members);
+  ask_chats(out, sql::tags_of, of.members);
   out.insert(out.end(), of.names.begin(), of.names.end());
   return out;
 }
@@ -243,6 +273,13 @@ void take_rows(findings& f, sql what, const table& t, int row) {
       break;
     case sql::dead_locked:
       f.dead.emplace(t.integer(row, 0), dead_letter_of(t, row));
+      break;
+    case sql::members_locked:
+      f.members.insert(key_of(t.integer(row, 0), t.integer(row, 1)));
+      break;
+    case sql::tags_of:
+      f.tags[key_of(t.integer(row, 0), t.integer(row, 1))] =
+          split_tags(t.bytes(row, 2));
       break;
     default: break;
   }

@@ -46,6 +46,7 @@ struct needs {
   std::set<place> calls;
   std::set<timer_name> timers;
   std::set<std::int64_t> dead;
+  std::set<chat_key> members;  ///< whose tags change
   std::vector<request> names;  ///< done as they come, before all others
   /// Of the author's: the group is of that one turn.
   std::vector<sql_statement> sql;
@@ -84,6 +85,8 @@ struct findings {
   std::set<place> calls;
   std::map<timer_name, timer_row> timers;
   std::map<std::int64_t, dead_letter> dead;
+  std::set<chat_key> members;
+  std::map<chat_key, std::vector<std::string>> tags;
 };
 
 /// What changed since the last flush: the final state of each row, but for
@@ -106,6 +109,9 @@ struct changes {
   std::set<place> attempted, settled;
   std::set<timer_name> timers;  ///< set, if found; else gone
   std::map<chat_key, std::pair<audience_change, wall_time>> members;
+  /// Members if they were none.
+  std::map<chat_key, std::pair<audience_change, wall_time>> newcomers;
+  std::set<chat_key> tags;  ///< as found
   std::map<std::pair<wall_time, chat_key>, std::int64_t> spending;
   /// Of each shard's settlements: so two nodes never change one row.
   std::map<std::pair<std::uint64_t, shard_number>, campaign_tally> tallies;

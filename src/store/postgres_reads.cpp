@@ -208,23 +208,6 @@ result<std::vector<dead_letter>> postgres_engine::dead_letters(
   return out;
 }
 
-result<std::vector<member>> postgres_engine::audience(
-    const std::optional<chat_key>& after, std::size_t limit) {
-  // No key is before kind -1.
-  const auto t =
-      ask(request::of(sql::audience, after ? kt(*after) : std::int64_t{-1},
-                      after ? after->id : std::int64_t{0}, as_limit(limit)));
-  if (!t)
-    return t.error();
-  std::vector<member> out;
-  for (int i = 0; i < t->rows(); ++i)
-    out.push_back({key_of(t->integer(i, 0), t->integer(i, 1)),
-                   static_cast<audience_status>(t->integer(i, 2)),
-                   t->text(i, 3), from_ms(t->integer(i, 4)),
-                   from_ms(t->integer(i, 5))});
-  return out;
-}
-
 result<std::vector<campaign_tally>> postgres_engine::tallies(
     const std::vector<std::uint64_t>& campaigns) {
   request wanted{sql::tallies};

@@ -57,6 +57,13 @@ CREATE TABLE nodes(name bytea PRIMARY KEY, till int8 NOT NULL,
   address bytea NOT NULL, details bytea NOT NULL) WITH (fillfactor = 50);
 )sql";
 
+// What came later, and is missing in older stores: an older build does not look
+// at it, so that the format is the same.
+constexpr const char* later_tables = R"sql(
+CREATE TABLE tags(kt int2, kid int8, tags bytea NOT NULL,
+  PRIMARY KEY(kt, kid)) WITH (fillfactor = 70);
+)sql";
+
 std::string one(const result<table>& of) {
   return of && of->rows() > 0 ? of->text(0, 0) : std::string{};
 }
@@ -126,6 +133,19 @@ result<> check_format(link& on, const std::string& schema,
   return {};
 }
 
+// Looked for first: who may not make tables here need not.
+result<> add_later_tables(link& on, const std::string& schema) {
+  auto there = on.tell("SELECT count(to_regclass('\"" + schema + "\".tags'))");
+  if (there && one(there) != "1")
+    there = on.tell("SET LOCAL search_path = \"" + schema + "\"; " +
+                    later_tables);
+  if (!there)
+    return error{there.error().code == errc::corrupt ? errc::unavailable
+                                                     : there.error().code,
+                 "schema " + schema + ": " + there.error().context};
+  return {};
+}
+
 // Of several that open a new store at once, one makes it.
 result<> take(link& on, const std::string& schema, std::uint16_t shards) {
   auto locked = on.tell("BEGIN; SELECT pg_advisory_xact_lock(hashtext('" +
@@ -145,6 +165,8 @@ result<> take(link& on, const std::string& schema, std::uint16_t shards) {
   auto ok = one(there) == "0"
                 ? create(on, schema, there->text(0, 2) != "0", shards)
                 : check_format(on, schema, shards);
+  if (ok)
+    ok = add_later_tables(on, schema);
   if (!ok)
     return ok;
   auto done = on.tell("COMMIT");

@@ -73,6 +73,9 @@ void scout::commit_one(const turn& t) {
   for (const auto& n : t.notices)
     found_.tails.insert(shard_of(n.to, shards_).value);
   found_.sql.insert(found_.sql.end(), t.sql.begin(), t.sql.end());
+  for (const auto& a : t.audience)
+    if (a.changes_tags())
+      found_.members.insert(a.key);
 }
 
 result<std::vector<turn_receipt>> scout::commit(
@@ -119,6 +122,13 @@ result<std::size_t> scout::drop(const std::vector<dead_letter_id>& which) {
   found_.writes = true;
   for (const auto id : which)
     found_.dead.insert(as_column(id.value));
+  return nothing();
+}
+
+result<std::size_t> scout::tag(const std::vector<chat_key>& whom,
+                               const std::string&, bool) {
+  found_.writes = true;
+  found_.members.insert(whom.begin(), whom.end());
   return nothing();
 }
 

@@ -42,6 +42,8 @@ class scout final : public engine {
   result<std::vector<entry>> retry(
       const std::vector<dead_letter_id>& which) override;
   result<std::size_t> drop(const std::vector<dead_letter_id>& which) override;
+  result<std::size_t> tag(const std::vector<chat_key>& whom, const std::string&,
+                          bool) override;
 
   // What only reads needs nothing beforehand.
   result<std::vector<node_info>> heartbeat(const node_info&,

@@ -65,6 +65,15 @@ constexpr std::array<statement, all> statements{{
     {"N",
      "SELECT id, shard, type, kt, kid, uid, accepted, died, error, body "
      "FROM dead WHERE id = ANY($1) ORDER BY id FOR UPDATE"},
+    // Then their tags, by a statement of its own: it sees what they were
+    // locked for.
+    {"NN",
+     "SELECT a.kt, a.kid FROM unnest($1, $2) AS k(kt, kid) "
+     "JOIN audience a ON a.kt = k.kt AND a.kid = k.kid "
+     "ORDER BY a.kt, a.kid FOR UPDATE OF a"},
+    {"NN",
+     "SELECT t.kt, t.kid, t.tags FROM unnest($1, $2) AS k(kt, kid) "
+     "JOIN tags t ON t.kt = k.kt AND t.kid = k.kid"},
 
     {"NNNB",  // put_owners
      "UPDATE owners o SET term = k.term, till = k.till, node = k.node "
@@ -121,6 +130,16 @@ constexpr std::array<statement, all> statements{{
      "last_seen = excluded.last_seen, language = CASE "
      "WHEN length(excluded.language) > 0 THEN excluded.language "
      "ELSE a.language END"},
+    {"NNNBN",
+     "INSERT INTO audience SELECT kt, kid, status, language, at, at "
+     "FROM unnest($1, $2, $3, $4, $5) AS k(kt, kid, status, language, at) "
+     "ON CONFLICT DO NOTHING"},
+    {"NNB",
+     "INSERT INTO tags SELECT * FROM unnest($1, $2, $3) "
+     "ON CONFLICT (kt, kid) DO UPDATE SET tags = excluded.tags"},
+    {"NN",
+     "DELETE FROM tags t USING unnest($1, $2) AS k(kt, kid) "
+     "WHERE t.kt = k.kt AND t.kid = k.kid"},
     {"NNNN",
      "INSERT INTO spending AS s SELECT * FROM unnest($1, $2, $3, $4) "
      "ON CONFLICT (at, kt, kid) DO UPDATE "
@@ -182,8 +201,10 @@ constexpr std::array<statement, all> statements{{
      "SELECT id, shard, type, kt, kid, uid, accepted, died, error, body "
      "FROM dead WHERE id > $1 ORDER BY id LIMIT $2"},
     {"nnn",
-     "SELECT kt, kid, status, language, first_seen, last_seen FROM audience "
-     "WHERE (kt, kid) > ($1, $2) ORDER BY kt, kid LIMIT $3"},
+     "SELECT a.kt, a.kid, a.status, a.language, a.first_seen, a.last_seen, "
+     "t.tags FROM audience a LEFT JOIN tags t ON t.kt = a.kt "
+     "AND t.kid = a.kid WHERE (a.kt, a.kid) > ($1, $2) "
+     "ORDER BY a.kt, a.kid LIMIT $3"},
     {"N",
      "SELECT k.nth, sum(t.sent)::int8, sum(t.failed)::int8, "
      "sum(t.blocked)::int8, sum(t.unknown)::int8 FROM unnest($1) "

@@ -26,6 +26,8 @@ enum class sql : std::uint8_t {
   timer_heads,
   timer_locked,
   dead_locked,
+  members_locked,
+  tags_of,
   // what a group leaves behind
   put_owners,
   put_tails,
@@ -40,6 +42,9 @@ enum class sql : std::uint8_t {
   put_timers,
   drop_timers,
   put_members,
+  new_members,
+  put_tags,
+  drop_tags,
   put_spending,
   put_tallies,
   put_dead,

@@ -120,7 +120,7 @@ result<std::vector<turn_receipt>> postgres_engine::commit(
       out[i].appended.push_back(append(n.type, n.to, {}, time_.wall(),
                                        make_payload(notice_body(t.key, n))));
     for (const auto& a : t.audience)
-      change_audience(a);
+      out[i].tags_over += change_audience(a);
   }
   return out;
 }
@@ -185,14 +185,6 @@ void postgres_engine::put_timers(const turn& t) {
     found_.timers[{t.key, s.name}] = {s.due, s.body};
     changes_.timers.emplace(t.key, s.name);
   }
-}
-
-void postgres_engine::change_audience(const audience_change& a) {
-  auto& [change, at] = changes_.members[a.key];
-  auto language = a.language.empty() ? std::move(change.language) : a.language;
-  change = a;
-  change.language = std::move(language);
-  at = time_.wall();
 }
 
 // -- calls --------------------------------------------------------------------

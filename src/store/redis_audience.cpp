@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <memory>
+#include <string>
 #include <utility>
+
+#include "store/checks.hpp"
 
 namespace troupe::store::redis {
 
@@ -64,6 +68,85 @@ struct walk : std::enable_shared_from_this<walk> {
 };
 
 }  // namespace
+
+part audience_part(shard_id shard, const std::optional<chat_key>& after,
+                   std::size_t limit) {
+  constexpr std::size_t most = 1'000'000'000;
+  auto p = make_part("audience", shard, false);
+  p.add(after ? audience_bucket(*after) : 0U).add(audience_buckets);
+  p.add(std::min(limit, most));
+  return p;
+}
+
+namespace {
+
+result<std::map<std::string, std::string>> read_tags(
+    const std::vector<reply>& items) {
+  std::map<std::string, std::string> out;
+  reading all{items};
+  while (all.more()) {
+    auto key = all.text();
+    out.emplace(std::move(key), all.text());
+  }
+  if (!all.good())
+    return malformed("audience");
+  return out;
+}
+
+}  // namespace
+
+result<std::vector<member>> read_audience(
+    reading in, const std::optional<chat_key>& after) {
+  std::vector<member> out;
+  while (in.more()) {
+    const auto bucket = in.number();
+    reading all{in.list()};
+    auto tags = read_tags(in.list());
+    if (!tags)
+      return tags.error();
+    const auto first = std::ptrdiff_t(out.size());
+    while (all.more()) {
+      const auto key = all.text();
+      auto m = read_member(key, all.text());
+      if (!m)
+        return malformed("audience");
+      if (const auto found = tags->find(key); found != tags->end())
+        m->tags = split_tags(found->second);
+      if (!after || audience_bucket(*after) != bucket || m->key > *after)
+        out.push_back(std::move(*m));
+    }
+    if (!all.good())
+      return malformed("audience");
+    std::sort(out.begin() + first, out.end(),
+              [](const member& a, const member& b) { return a.key < b.key; });
+  }
+  if (!in.good())
+    return malformed("audience");
+  return out;
+}
+
+part tag_part(shard_id shard, const std::vector<chat_key>& whom,
+              const std::string& name, bool add) {
+  auto p = make_part("tag", shard, true);
+  p.add(most_tags);
+  for (const bool list_of_added : {false, true}) {
+    p.add(std::uint64_t{list_of_added == add});
+    if (list_of_added == add)
+      p.add(name);
+  }
+  p.add(whom.size());
+  for (const auto& key : whom)
+    p.add(audience_bucket(key)).add(to_string(key));
+  return p;
+}
+
+std::map<shard_id, std::vector<chat_key>> by_shard(
+    const std::vector<chat_key>& keys, std::uint16_t shards) {
+  std::map<shard_id, std::vector<chat_key>> out;
+  for (const auto& key : keys)
+    out[shard_of(key, shards)].push_back(key);
+  return out;
+}
 
 void walk_audience(batcher& by, std::uint16_t shards,
                    const std::optional<chat_key>& after, std::size_t limit,

@@ -22,6 +22,18 @@ void add_sight(part& p, const audience_change& a) {
   p.add(std::string(1, status_digit(a.status))).add(language_of(a));
 }
 
+/// Of the turn's own chat.
+void add_tags(part& p, const audience_change& a) {
+  p.add("g").add(audience_bucket(a.key));
+  p.add(std::string(1, status_digit(a.status))).add(language_of(a));
+  p.add(most_tags);
+  for (const auto* all : {&a.untag, &a.tag}) {
+    p.add(all->size());
+    for (const auto& one : *all)
+      p.add(one);
+  }
+}
+
 // Audience changes of the shard itself go into the part, others into parcels.
 void add_sights(part& p, const std::vector<const audience_change*>& all,
                 std::uint16_t shards, std::vector<parcel>& parcels) {
@@ -124,8 +136,12 @@ void add_turn(commit_plan& plan, std::size_t number, const turn& t,
     p.add(entry_head(n->type, n->to, {}, now)).add(notice_body(t.key, *n));
   std::vector<const audience_change*> sights;
   for (const auto& a : t.audience)
-    sights.push_back(&a);
+    if (a.seen)
+      sights.push_back(&a);
   add_sights(p, sights, shards, parcels);
+  for (const auto& a : t.audience)
+    if (a.changes_tags())
+      add_tags(p, a);
   add_parcels(plan, number, std::move(parcels), away);
   if (t.dead)
     p.add("d").add(*t.dead).add(t.fired
@@ -240,6 +256,8 @@ result<commit_answer> read_commit(reading in, const std::vector<turn>& turns,
     reading ids{one.list()};
     for (auto k = first; k < next; ++k)
       out.parcels.push_back({ids.text(), k});
+    if (one.more())
+      r.tags_over = static_cast<std::uint32_t>(one.number());
     if (!one.good() || !sequences.good() || !ids.good())
       return malformed("commit");
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,6 +25,7 @@
 /// | `d:<block>` | set or bitmap | update ids seen, 32,768 a block |
 /// | `x` | stream | dead letters; ids are `<ms>-0` |
 /// | `a:<bucket>` | hash | the audience, in 256 small hashes |
+/// | `b:<bucket>` | hash | tags of those members that have some |
 /// | `g` | sorted set | what groups spent in the last minute |
 /// | `k` | hash | tallies: `<campaign>:<outcome>` to how many |
 /// | `p`, `q` | hash | parcels to other shards; what came from others |
@@ -179,6 +181,11 @@ result<std::vector<timer>> read_timers(reading in, const chat_key& key);
 
 /// Dead letters' ids are unique in the store: time of death, then the shard.
 shard_id shard_of_dead(dead_letter_id id) noexcept;
+/// Without those of no shard of `shards`.
+std::map<shard_id, std::vector<dead_letter_id>> by_shard(
+    const std::vector<dead_letter_id>& which, std::uint16_t shards);
+std::map<shard_id, std::vector<chat_key>> by_shard(
+    const std::vector<chat_key>& keys, std::uint16_t shards);
 part dead_letters_part(shard_id shard, dead_letter_id after, std::size_t limit);
 result<std::vector<dead_letter>> read_dead_letters(reading in, shard_id shard);
 part retry_part(shard_id shard, const std::vector<dead_letter_id>& which);
@@ -195,11 +202,16 @@ part audience_part(shard_id shard, const std::optional<chat_key>& after,
 result<std::vector<member>> read_audience(reading in,
                                           const std::optional<chat_key>& after);
 
+/// @param whom all of that shard
+part tag_part(shard_id shard, const std::vector<chat_key>& whom,
+              const std::string& name, bool add);
+
 part tallies_part(shard_id shard, const std::vector<std::uint64_t>& campaigns);
 /// Adds to `into`, in the order of the question.
 result<> read_tallies(reading in, std::vector<campaign_tally>& into);
 
 part stats_part(shard_id shard);
-result<store::figures> read_stats(reading in);
+/// Adds to `sum`.
+result<> read_stats(reading in, store::figures& sum);
 
 }  // namespace troupe::store::redis

@@ -304,6 +304,15 @@ shard_id shard_of_dead(dead_letter_id id) noexcept {
   return {static_cast<std::uint16_t>(id.value & 0xffff)};
 }
 
+std::map<shard_id, std::vector<dead_letter_id>> by_shard(
+    const std::vector<dead_letter_id>& which, std::uint16_t shards) {
+  std::map<shard_id, std::vector<dead_letter_id>> out;
+  for (auto id : which)
+    if (shard_of_dead(id).value < shards)
+      out[shard_of_dead(id)].push_back(id);
+  return out;
+}
+
 part dead_letters_part(shard_id shard, dead_letter_id after,
                        std::size_t limit) {
   // Those of the same moment are above only in shards with a higher number.
@@ -360,40 +369,7 @@ result<std::vector<retried>> read_retry(reading in, shard_id shard) {
   return out;
 }
 
-// -- audience and figures -----------------------------------------------------
-
-part audience_part(shard_id shard, const std::optional<chat_key>& after,
-                   std::size_t limit) {
-  auto p = make_part("audience", shard, false);
-  p.add(after ? audience_bucket(*after) : 0U).add(audience_buckets);
-  p.add(limit_text(limit));
-  return p;
-}
-
-result<std::vector<member>> read_audience(
-    reading in, const std::optional<chat_key>& after) {
-  std::vector<member> out;
-  while (in.more()) {
-    const auto bucket = in.number();
-    reading all{in.list()};
-    const auto first = std::ptrdiff_t(out.size());
-    while (all.more()) {
-      const auto key = all.text();
-      auto m = read_member(key, all.text());
-      if (!m)
-        return malformed("audience");
-      if (!after || audience_bucket(*after) != bucket || m->key > *after)
-        out.push_back(std::move(*m));
-    }
-    if (!all.good())
-      return malformed("audience");
-    std::sort(out.begin() + first, out.end(),
-              [](const member& a, const member& b) { return a.key < b.key; });
-  }
-  if (!in.good())
-    return malformed("audience");
-  return out;
-}
+// -- figures -----------------------------------------------------
 
 part tallies_part(shard_id shard, const std::vector<std::uint64_t>& campaigns) {
   auto p = make_part("tallies", shard, false);
@@ -414,13 +390,11 @@ part stats_part(shard_id shard) {
   return make_part("stats", shard, false);
 }
 
-result<store::figures> read_stats(reading in) {
-  store::figures f;
-  for (auto* n : {&f.journal, &f.outbox, &f.timers, &f.chats, &f.dead_letters})
-    *n = in.number();
-  if (!in.good())
-    return malformed("stats");
-  return f;
+result<> read_stats(reading in, store::figures& sum) {
+  for (auto* n :
+       {&sum.journal, &sum.outbox, &sum.timers, &sum.chats, &sum.dead_letters})
+    *n += in.number();
+  return in.good() ? result<>{} : result<>{malformed("stats")};
 }
 
 }  // namespace troupe::store::redis

@@ -1,7 +1,6 @@
 #include "store/redis_store.hpp"
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include "store/checks.hpp"
@@ -102,6 +101,8 @@ class redis_store final : public backend {
             callback<std::size_t> done) override;
   void audience(std::optional<chat_key> after, std::size_t limit,
                 callback<std::vector<member>> done) override;
+  void tag(std::vector<chat_key> whom, std::string name, bool add,
+           callback<std::size_t> done) override;
   void tallies(std::vector<std::uint64_t> campaigns,
                callback<std::vector<campaign_tally>> done) override;
   void stats(callback<store::figures> done) override;
@@ -155,6 +156,15 @@ class redis_store final : public backend {
           }
           done(std::move(into));
         });
+  }
+
+  /// Several parts, each answered with a number.
+  void add_up(std::vector<part> what, callback<std::size_t> done) {
+    many(std::move(what), std::size_t{0}, std::move(done),
+         [](std::size_t& n, std::size_t, reading in) -> result<> {
+           n += in.number();
+           return in.good() ? result<>{} : result<>{malformed("a change")};
+         });
   }
 
   std::vector<shard_id> all_shards() const {
@@ -374,19 +384,6 @@ void redis_store::dead_letters(dead_letter_id after, std::size_t limit,
        });
 }
 
-namespace {
-
-std::map<shard_id, std::vector<dead_letter_id>> by_shard(
-    const std::vector<dead_letter_id>& which, std::uint16_t shards) {
-  std::map<shard_id, std::vector<dead_letter_id>> out;
-  for (auto id : which)
-    if (shard_of_dead(id).value < shards)
-      out[shard_of_dead(id)].push_back(id);
-  return out;
-}
-
-}  // namespace
-
 void redis_store::retry(std::vector<dead_letter_id> which,
                         callback<std::vector<entry>> done) {
   std::vector<part> parts;
@@ -422,16 +419,22 @@ void redis_store::drop(std::vector<dead_letter_id> which,
   std::vector<part> parts;
   for (const auto& [shard, ids] : by_shard(which, shards_))
     parts.push_back(drop_part(shard, ids));
-  many(std::move(parts), std::size_t{0}, std::move(done),
-       [](std::size_t& n, std::size_t, reading in) -> result<> {
-         n += in.number();
-         return in.good() ? result<>{} : result<>{malformed("drop")};
-       });
+  add_up(std::move(parts), std::move(done));
 }
 
 void redis_store::audience(std::optional<chat_key> after, std::size_t limit,
                            callback<std::vector<member>> done) {
   walk_audience(batch_, shards_, after, limit, std::move(done));
+}
+
+void redis_store::tag(std::vector<chat_key> whom, std::string name, bool add,
+                      callback<std::size_t> done) {
+  if (auto ok = check_tag(name); !ok)
+    return refuse(std::move(done), ok.error());
+  std::vector<part> parts;
+  for (const auto& [shard, keys] : by_shard(whom, shards_))
+    parts.push_back(tag_part(shard, keys, name, add));
+  add_up(std::move(parts), std::move(done));
 }
 
 void redis_store::tallies(std::vector<std::uint64_t> campaigns,
@@ -463,16 +466,8 @@ void redis_store::stats(callback<store::figures> done) {
         });
       };
   many(std::move(parts), store::figures{}, std::move(weigh),
-       [](store::figures& sum, std::size_t, reading in) -> result<> {
-         auto one = read_stats(in);
-         if (!one)
-           return one.error();
-         sum.journal += one->journal;
-         sum.outbox += one->outbox;
-         sum.timers += one->timers;
-         sum.chats += one->chats;
-         sum.dead_letters += one->dead_letters;
-         return {};
+       [](store::figures& sum, std::size_t, reading in) {
+         return read_stats(in, sum);
        });
 }
 

@@ -76,6 +76,8 @@ class sqlite_engine final : public engine {
   result<std::size_t> drop(const std::vector<dead_letter_id>& which) override;
   result<std::vector<member>> audience(const std::optional<chat_key>& after,
                                        std::size_t limit) override;
+  result<std::size_t> tag(const std::vector<chat_key>& whom,
+                          const std::string& name, bool add) override;
   result<std::vector<campaign_tally>> tallies(
       const std::vector<std::uint64_t>& campaigns) override;
   result<figures> stats() override;
@@ -117,7 +119,10 @@ class sqlite_engine final : public engine {
   std::optional<std::vector<label>> labels_of(const chat_key& key);
   void put_call(const call& c, shard_id shard);
   void put_timers(const turn& t, shard_id shard);
-  void change_audience(const audience_change& a);
+  /// How many tags had no room.
+  std::uint32_t change_audience(const audience_change& a);
+  std::vector<std::string> tags_of(const chat_key& key);
+  void put_tags(const chat_key& key, const std::vector<std::string>& tags);
   void note_sent(const settlement& s);
   std::optional<entry> end_call(const settlement& s);
   result<std::vector<call>> read_calls(shard_id shard, std::int64_t after,

@@ -69,6 +69,8 @@ CREATE INDEX IF NOT EXISTS names_till ON names(till);
 CREATE TABLE IF NOT EXISTS tallies(campaign INTEGER PRIMARY KEY,
   sent INTEGER NOT NULL, failed INTEGER NOT NULL, blocked INTEGER NOT NULL,
   unknown INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS tags(kt INTEGER NOT NULL, kid INTEGER NOT NULL,
+  tags BLOB NOT NULL, PRIMARY KEY(kt, kid)) WITHOUT ROWID;
 )sql";
 
 error cannot(const std::string& what, int code) {

@@ -163,10 +163,22 @@ struct sqlite_statements {
       "last_seen = excluded.last_seen, language = CASE "
       "WHEN length(excluded.language) > 0 THEN excluded.language "
       "ELSE language END"};
+  sqlite_statement new_member{
+      db,
+      "INSERT INTO audience VALUES(?1, ?2, ?3, ?4, ?5, ?5) "
+      "ON CONFLICT DO NOTHING"};
+  sqlite_statement is_member{
+      db, "SELECT 1 FROM audience WHERE kt = ?1 AND kid = ?2"};
   sqlite_statement members{
       db,
-      "SELECT kt, kid, status, language, first_seen, last_seen FROM audience "
-      "WHERE (kt, kid) > (?1, ?2) ORDER BY kt, kid LIMIT ?3"};
+      "SELECT a.kt, a.kid, a.status, a.language, a.first_seen, a.last_seen, "
+      "t.tags FROM audience a LEFT JOIN tags t ON t.kt = a.kt "
+      "AND t.kid = a.kid WHERE (a.kt, a.kid) > (?1, ?2) "
+      "ORDER BY a.kt, a.kid LIMIT ?3"};
+  sqlite_statement tags{db, "SELECT tags FROM tags WHERE kt = ?1 AND kid = ?2"};
+  sqlite_statement put_tags{db, "REPLACE INTO tags VALUES(?1, ?2, ?3)"};
+  sqlite_statement drop_tags{db,
+                             "DELETE FROM tags WHERE kt = ?1 AND kid = ?2"};
 
   // campaigns
   sqlite_statement put_tally{

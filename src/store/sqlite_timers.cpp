@@ -5,7 +5,7 @@
 #include "store/checks.hpp"
 #include "store/sqlite_engine.hpp"
 
-// Timers, spending, the audience, tallies.
+// Timers, spending, tallies.
 namespace troupe::store {
 
 std::int64_t sqlite_engine::next_due(shard_id s, std::int64_t now) {
@@ -74,19 +74,6 @@ result<std::vector<spending>> sqlite_engine::spent(wall_time since) {
     out.push_back({key_of(rows.integer(1), rows.integer(2)),
                    from_ms(rows.integer(0)),
                    static_cast<std::uint16_t>(rows.integer(3))});
-  return finish(std::move(out));
-}
-
-result<std::vector<member>> sqlite_engine::audience(
-    const std::optional<chat_key>& after, std::size_t limit) {
-  std::vector<member> out;
-  // No key is before kind -1.
-  auto rows = sql_.members.query(after ? kt(*after) : std::int64_t{-1},
-                                 after ? after->id : 0, as_limit(limit));
-  while (rows.next())
-    out.push_back({key_of(rows.integer(0), rows.integer(1)),
-                   static_cast<audience_status>(rows.integer(2)), rows.text(3),
-                   from_ms(rows.integer(4)), from_ms(rows.integer(5))});
   return finish(std::move(out));
 }
 

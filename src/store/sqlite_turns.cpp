@@ -139,7 +139,7 @@ result<std::vector<turn_receipt>> sqlite_engine::commit(
       out[i].appended.push_back(append(n.type, n.to, {}, time_.wall(),
                                        make_payload(notice_body(t.key, n))));
     for (const auto& a : t.audience)
-      change_audience(a);
+      out[i].tags_over += change_audience(a);
   }
   return finish(std::move(out));
 }
@@ -220,11 +220,6 @@ void sqlite_engine::put_timers(const turn& t, shard_id shard) {
     if (next && due < *next)
       next = due;
   }
-}
-
-void sqlite_engine::change_audience(const audience_change& a) {
-  sql_.put_member.run(kt(a.key), a.key.id, static_cast<std::int64_t>(a.status),
-                      a.language, to_ms(time_.wall()));
 }
 
 // -- calls --------------------------------------------------------------------

@@ -9,6 +9,7 @@
 #include "core/callback.hpp"
 #include "core/clock.hpp"
 #include "core/ids.hpp"
+#include "store/kept.hpp"
 #include "store/sql.hpp"
 
 /// The store contract. This page is its manual; `tests/store/contract_*` are
@@ -41,14 +42,6 @@
 /// - `errc::corrupt`: stored data does not make sense; a person must look.
 namespace troupe::store {
 
-/// A payload that travels from the socket to the store and on to a chat
-/// without being copied.
-using payload = std::shared_ptr<const std::string>;
-
-inline payload make_payload(std::string text) {
-  return std::make_shared<const std::string>(std::move(text));
-}
-
 /// Accepted updates are remembered this long, so that a redelivery changes
 /// nothing: Telegram keeps an update for at most 24 h (TELEGRAM.md 23).
 constexpr auto dedup_window = std::chrono::hours{25};
@@ -71,17 +64,6 @@ struct receipt {
 };
 
 // -- journal ------------------------------------------------------------------
-
-/// What a journal entry is.
-enum class entry_kind : std::uint8_t {
-  update = 0,   ///< `body` is the update's JSON
-  notice = 1,   ///< `body` is JSON {"from": "<chat key>", "text": "..."}
-  outcome = 2,  ///< `body` is the JSON event of a labelled call
-  /// A refused call that is tried again, or another chat's call to this one:
-  /// JSON {"method", "body", "label"}.
-  call = 3,
-  timer = 4,  ///< a timer whose turn failed: JSON {"name", "body"}
-};
 
 /// One accepted, not yet acknowledged thing to turn.
 struct entry {
@@ -172,15 +154,6 @@ struct notice {
   entry_kind type = entry_kind::notice;
 };
 
-/// The chat's standing for broadcasts.
-enum class audience_status : std::uint8_t { active, blocked, gone, migrated };
-
-struct audience_change {
-  chat_key key;
-  audience_status status = audience_status::active;
-  std::string language;  ///< empty: unchanged
-};
-
 /// What one turn leaves behind: all of it, or nothing.
 struct turn {
   chat_key key;
@@ -220,6 +193,7 @@ struct turn_receipt {
   status outcome = status::committed;
   /// Entries that the turn's notices appended, in the order of `notices`.
   std::vector<entry> appended;
+  std::uint32_t tags_over = 0;  ///< for which the chat had no room
   sql_answer sql;  ///< of one that was refused
 };
 
@@ -271,43 +245,6 @@ struct spending {
 
 /// Spending of groups is remembered this long: their limit is per minute.
 constexpr auto spending_window = std::chrono::seconds{60};
-
-// -- dead letters -------------------------------------------------------------
-
-struct dead_letter {
-  dead_letter_id id;
-  shard_id shard;
-  entry_kind type = entry_kind::update;
-  chat_key key;
-  update_id update;
-  wall_time accepted_at;
-  wall_time died_at;
-  std::string error;
-  payload body;
-};
-
-/// An audience member.
-struct member {
-  chat_key key;
-  audience_status status = audience_status::active;
-  std::string language;
-  wall_time first_seen;
-  /// Of the last change, and of the last turn to the hour: chats report one an
-  /// hour, since it would be a write with every turn.
-  wall_time last_seen;
-};
-
-/// Depths and sizes, for people.
-struct figures {
-  std::uint64_t journal = 0;  ///< accepted, not acknowledged
-  std::uint64_t outbox = 0;   ///< committed, not settled
-  std::uint64_t timers = 0;
-  /// Records. Redis counts those, too, that went with the end of their state.
-  std::uint64_t chats = 0;
-  std::uint64_t dead_letters = 0;
-  std::uint64_t bytes = 0;       ///< of the file(s), or estimated
-  std::uint64_t free_bytes = 0;  ///< of those, reusable
-};
 
 // -- nodes --------------------------------------------------------------------
 
@@ -459,6 +396,16 @@ class backend {
   /// of the store's own: a walk from page to page meets each member once.
   virtual void audience(std::optional<chat_key> after, std::size_t limit,
                         callback<std::vector<member>> done) = 0;
+
+  /// Gives members a tag, or takes it from them: an operator's change, in one
+  /// step for each shard. It needs no lease, since it meets nothing that an
+  /// owner has read: of two changes at once both are made. The answer is how
+  /// many have other tags now; whom the audience does not have, and who has no
+  /// room for a tag, are left out.
+  /// **Errors**: `errc::bad_input` for what is no tag.
+  /// **Repeat**: changes nothing, and answers so.
+  virtual void tag(std::vector<chat_key> whom, std::string name, bool add,
+                   callback<std::size_t> done) = 0;
 
   /// Tallies in the order of `campaigns`; zeros where there is none.
   virtual void tallies(std::vector<std::uint64_t> campaigns,

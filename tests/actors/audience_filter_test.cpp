@@ -63,11 +63,24 @@ TEST_CASE("each term of an audience narrows it") {
   CHECK(meant("active 3600s, active 60m", seen(7, 9h, 1h)));
 }
 
+TEST_CASE("tags narrow an audience, with and without") {
+  auto who = seen(42, 1h, 1h);
+  who.tags = {"beta", "vip"};
+  CHECK(meant("tag=beta", who));
+  CHECK(meant(" tag = beta , tag=vip", who));
+  CHECK_FALSE(meant("tag=beta, tag=gold", who));
+  CHECK_FALSE(meant("tag=bet", who));
+  CHECK(meant("tag!=gold", who));
+  CHECK_FALSE(meant("tag=beta, tag!=vip", who));
+  CHECK(meant("tag!=beta", seen(42, 1h, 1h)));
+  CHECK_FALSE(meant("tag=beta", seen(42, 1h, 1h)));
+}
+
 TEST_CASE("what is no audience is refused, and the term is named") {
   for (auto text :
        {"active", "active 30", "active d", "active -1d", "active 0d",
         "active 30y", "active 99999999999999w", "old 3d", ",", "active 1d,",
-        "lang=", "lang=d e", "kind=", "kind=bots", "tag=beta", "=", "lang"}) {
+        "lang=", "lang=d e", "kind=", "kind=bots", "tag=", "tag=a b", "tag!=", "=", "lang"}) {
     INFO(text);
     auto filter = audience_filter::parse(text);
     REQUIRE_FALSE(filter.has_value());

@@ -1,4 +1,5 @@
 #include <chrono>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <troupe/test_chat.hpp>
@@ -224,4 +225,35 @@ TEST_CASE("a group's chat has the group's id, and its people their own") {
   CHECK(c.sent() == texts{"sendMessage: 1 in supergroup"});
   CHECK(c.calls()[0].at("parameters").at("chat_id").as_int64() ==
         -1001234567890);
+}
+
+TEST_CASE("a chat's tags are there after its turn, and after a restart") {
+  test_chat<std::monostate> c{[](chat<std::monostate>* ctx) -> behavior {
+    return {[=](const text_message& m) {
+      if (m.text == "in") {
+        ctx->untag("beta");
+        ctx->tag("beta");
+        ctx->tag("vip");
+      } else if (m.text == "out") {
+        ctx->tag("vip");
+        ctx->untag("vip");
+      } else if (m.text == "many") {
+        for (int i = 0; i < 17; ++i)
+          ctx->tag("t" + std::to_string(i));
+      } else {
+        ctx->tag(m.text);
+      }
+    }};
+  }};
+  c.text("in");
+  CHECK(c.tags() == std::set<std::string, std::less<>>{"beta", "vip"});
+  c.text("out");
+  c.restart();
+  CHECK(c.tags() == std::set<std::string, std::less<>>{"beta"});
+  c.text("two words");
+  c.text("many");
+  REQUIRE(c.dead_letters().size() == 2);
+  CHECK(c.dead_letters()[0].find("is no tag") != std::string::npos);
+  CHECK(c.dead_letters()[1] == "a turn changes over 16 tags");
+  CHECK(c.tags().size() == 1);
 }

@@ -156,6 +156,12 @@ class sync_store {
     return answer_of<std::vector<member>>(
         [&](auto d) { store_->audience(after, limit, d); });
   }
+  result<std::size_t> tag(std::vector<chat_key> whom, std::string name,
+                          bool add) {
+    return answer_of<std::size_t>([&](auto d) {
+      store_->tag(std::move(whom), std::move(name), add, d);
+    });
+  }
   std::vector<campaign_tally> tallies(std::vector<std::uint64_t> of) {
     return answer_of<std::vector<campaign_tally>>(
                [&](auto d) { store_->tallies(std::move(of), d); })

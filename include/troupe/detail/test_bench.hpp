@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -73,6 +74,7 @@ class test_bench {
   std::vector<std::string> statements;
   std::vector<std::string> turns;  ///< how each event ended
   std::map<std::string, std::int64_t, std::less<>> timers;  ///< name, due
+  std::set<std::string, std::less<>> tags;
 
  private:
   struct fault {

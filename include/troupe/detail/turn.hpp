@@ -95,6 +95,7 @@ struct effects {
   std::vector<wanted_notice> notices;
   std::vector<wanted_once> once;
   std::vector<wanted_sql> sql;
+  std::vector<std::string> tagged, untagged;
   bool keeps_lock = false;  ///< the one that the event is about
   std::vector<kept_lock> unlocked;
 };

@@ -39,6 +39,9 @@ local function read_turn()
       t.sights = read_sights()
     elseif kind == 'p' then
       t.parcels = read_pairs()
+    elseif kind == 'g' then
+      t.bucket, t.status, t.language = text(), text(), text()
+      t.most, t.untag, t.tag = number(), read_texts(), read_texts()
     elseif kind == 'd' then
       t.dead, t.dead_head = text(), text()
     else
@@ -47,6 +50,55 @@ local function read_turn()
     kind = text()
   end
   return t
+end
+
+-- Tags of a member: `b:<bucket>` has them, by key, ascending, with a blank
+-- between them. How many had no room, and whether any is other than it was.
+local function set_tags(bucket, key, most, untag, tag)
+  local hash = p .. 'b:' .. bucket
+  local old = call('HGET', hash, key) or ''
+  local has, all, over = {}, {}, 0
+  for one in string.gmatch(old, '%S+') do
+    has[one] = true
+  end
+  for _, one in ipairs(untag) do
+    has[one] = nil
+  end
+  for one in pairs(has) do
+    all[#all + 1] = one
+  end
+  for _, one in ipairs(tag) do
+    if not has[one] and #all < most then
+      has[one] = true
+      all[#all + 1] = one
+    elseif not has[one] then
+      over = over + 1
+    end
+  end
+  table.sort(all)
+  local new = table.concat(all, ' ')
+  if new == old then
+    return over, false
+  end
+  if new == '' then
+    call('HDEL', hash, key)
+  else
+    call('HSET', hash, key, new)
+  end
+  return over, true
+end
+
+-- An operator's change: {how many have other tags now}
+function ops.tag()
+  local most, untag, tag = number(), read_texts(), read_texts()
+  local n = 0
+  for _, who in ipairs(read_pairs()) do
+    if call('HEXISTS', p .. 'a:' .. who[1], who[2]) == 1 then
+      local _, changed = set_tags(who[1], who[2], most, untag, tag)
+      n = n + (changed and 1 or 0)
+    end
+  end
+  return {'ok', n}
 end
 
 local function due_of(key, name)
@@ -241,6 +293,12 @@ function ops.commit()
       end
       for _, s in ipairs(t.sights) do
         see(s[1], s[2], s[3], s[4])
+      end
+      if t.bucket then
+        if call('HEXISTS', p .. 'a:' .. t.bucket, t.key) == 0 then
+          see(t.bucket, t.key, t.status, t.language)
+        end
+        answer[3] = set_tags(t.bucket, t.key, t.most, t.untag, t.tag)
       end
       post(t.parcels, answer[2])
     end

@@ -162,7 +162,7 @@ function ops.drop()
 end
 
 -- Whole buckets from one on, until they hold `limit` members: {bucket, {key,
--- member, ...}, ...}
+-- member, ...}, {key, tags, ...}, ...}
 function ops.audience()
   local first, buckets, limit = number(), number(), number()
   local out, members = {'ok'}, 0
@@ -171,6 +171,7 @@ function ops.audience()
     if #all > 0 then
       out[#out + 1] = whole(b)
       out[#out + 1] = all
+      out[#out + 1] = call('HGETALL', p .. 'b:' .. whole(b))
       members = members + #all / 2
       if members >= limit then
         break
