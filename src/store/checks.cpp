@@ -94,6 +94,16 @@ result<> check_settle(const lease& held,
   return {};
 }
 
+result<> check_forget(const lease& held, const chat_key& key,
+                      std::uint16_t shards) {
+  if (auto ok = check_shard(held.shard, shards); !ok)
+    return ok;
+  if (shard_of(key, shards) == held.shard)
+    return {};
+  return bad("chat " + to_string(key) + " is not of shard " +
+             std::to_string(held.shard.value));
+}
+
 result<> check_tag(const std::string& name) {
   if (is_tag(name))
     return {};

@@ -30,6 +30,8 @@ constexpr bool is_final(call_outcome o) {
 /// Adds a final outcome to its campaign's tally.
 void add_outcome(campaign_tally& to, const settlement& s);
 
+result<> check_forget(const lease& held, const chat_key& key,
+                      std::uint16_t shards);
 result<> check_tag(const std::string& name);
 
 /// Tags as they are stored: ascending, with a blank between them.

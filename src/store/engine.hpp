@@ -115,6 +115,9 @@ class engine {
       const std::optional<chat_key>& after, std::size_t limit) = 0;
   virtual result<std::size_t> tag(const std::vector<chat_key>& whom,
                                   const std::string& name, bool add) = 0;
+  virtual result<holdings> about(const chat_key& key) = 0;
+  virtual result<holdings> forget(const lease& held, const chat_key& key,
+                                  seq_no through) = 0;
   virtual result<std::vector<campaign_tally>> tallies(
       const std::vector<std::uint64_t>& campaigns) = 0;
   virtual result<figures> stats() = 0;

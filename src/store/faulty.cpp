@@ -260,6 +260,18 @@ void faulty::tag(std::vector<chat_key> whom, std::string name, bool add,
   });
 }
 
+void faulty::about(chat_key key, callback<holdings> done) {
+  meet(std::move(done),
+       [&](callback<holdings> d) { inner_->about(key, std::move(d)); });
+}
+
+void faulty::forget(lease held, chat_key key, seq_no through,
+                    callback<holdings> done) {
+  meet(std::move(done), [&](callback<holdings> d) {
+    inner_->forget(held, key, through, std::move(d));
+  });
+}
+
 void faulty::tallies(std::vector<std::uint64_t> campaigns,
                      callback<std::vector<campaign_tally>> done) {
   meet(std::move(done), [&](callback<std::vector<campaign_tally>> d) {

@@ -88,6 +88,9 @@ class faulty final : public backend {
                 callback<std::vector<member>> done) override;
   void tag(std::vector<chat_key> whom, std::string name, bool add,
            callback<std::size_t> done) override;
+  void about(chat_key key, callback<holdings> done) override;
+  void forget(lease held, chat_key key, seq_no through,
+              callback<holdings> done) override;
   void tallies(std::vector<std::uint64_t> campaigns,
                callback<std::vector<campaign_tally>> done) override;
   void stats(callback<figures> done) override;

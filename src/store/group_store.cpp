@@ -179,6 +179,15 @@ class group_store final : public backend {
           return e.tag(w, n, add);
         });
   }
+  void about(chat_key key, callback<holdings> done) override {
+    submit<holdings>(false, std::move(done),
+                     [key](engine& e) { return e.about(key); });
+  }
+  void forget(lease held, chat_key key, seq_no through,
+              callback<holdings> done) override {
+    submit<holdings>(true, std::move(done),
+                     [=](engine& e) { return e.forget(held, key, through); });
+  }
   void tallies(std::vector<std::uint64_t> campaigns,
                callback<std::vector<campaign_tally>> done) override {
     submit<std::vector<campaign_tally>>(

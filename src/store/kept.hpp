@@ -87,6 +87,23 @@ struct dead_letter {
   payload body;
 };
 
+// -- one chat -----------------------------------------------------------------
+
+/// How much is kept about one chat.
+struct holdings {
+  std::uint64_t records = 0;  ///< state, mode, labels: 1 or 0
+  std::uint64_t entries = 0;  ///< of its journal: accepted, not acknowledged
+  std::uint64_t calls = 0;    ///< that it committed, not settled
+  std::uint64_t timers = 0;
+  std::uint64_t dead_letters = 0;
+  std::uint64_t members = 0;  ///< of the audience: 1 or 0
+  std::uint64_t tags = 0;
+
+  std::uint64_t sum() const noexcept {
+    return records + entries + calls + timers + dead_letters + members + tags;
+  }
+};
+
 // -- figures ------------------------------------------------------------------
 
 /// Depths and sizes, for people.

@@ -249,6 +249,48 @@ result<std::size_t> memory_engine::tag(const std::vector<chat_key>& whom,
   return changed;
 }
 
+result<holdings> memory_engine::about(const chat_key& key) {
+  holdings h;
+  const auto& mine = of(key);
+  h.records = chats_.count(key);
+  for (const auto& [seq, e] : mine.journal)
+    h.entries += e.key == key ? 1 : 0;
+  for (const auto& [id, c] : mine.outbox)
+    h.calls += c.from == key ? 1 : 0;
+  for (const auto& [name, t] : mine.timers)
+    h.timers += name.first == key ? 1 : 0;
+  for (const auto& [id, d] : dead_)
+    h.dead_letters += d.key == key ? 1 : 0;
+  if (const auto found = audience_.find(key); found != audience_.end()) {
+    h.members = 1;
+    h.tags = found->second.tags.size();
+  }
+  return h;
+}
+
+result<holdings> memory_engine::forget(const lease& held, const chat_key& key,
+                                       seq_no through) {
+  if (auto ok = check_forget(held, key, shards()); !ok)
+    return ok.error();
+  if (!owners_.holds(held))
+    return fenced(held);
+  auto h = about(key);
+  auto& mine = of(key);
+  h->entries = std::erase_if(mine.journal, [&](const auto& x) {
+    return x.second.key == key && x.second.seq <= through;
+  });
+  std::erase_if(mine.outbox,
+                [&](const auto& x) { return x.second.from == key; });
+  std::erase_if(mine.timers,
+                [&](const auto& x) { return x.first.first == key; });
+  std::erase_if(mine.by_due,
+                [&](const auto& x) { return std::get<1>(x) == key; });
+  std::erase_if(dead_, [&](const auto& x) { return x.second.key == key; });
+  audience_.erase(key);
+  chats_.erase(key);
+  return h;
+}
+
 result<std::vector<campaign_tally>> memory_engine::tallies(
     const std::vector<std::uint64_t>& campaigns) {
   std::vector<campaign_tally> out;

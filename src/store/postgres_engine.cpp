@@ -138,7 +138,7 @@ result<> postgres_engine::begin() {
 result<> postgres_engine::prepare() {
   const auto asked = questions(
       needs_, request::of(sql::mark, me_, group_, to_ms(time_.wall())),
-      around_author());
+      around_author(), shards_);
   auto heard = exchange(asked);
   std::vector<table> answers;
   const refusal* why = nullptr;

@@ -101,6 +101,9 @@ class postgres_engine final : public engine {
                                        std::size_t limit) override;
   result<std::size_t> tag(const std::vector<chat_key>& whom,
                           const std::string& name, bool add) override;
+  result<holdings> about(const chat_key& key) override;
+  result<holdings> forget(const lease& held, const chat_key& key,
+                          seq_no through) override;
   result<std::vector<campaign_tally>> tallies(
       const std::vector<std::uint64_t>& campaigns) override;
   result<figures> stats() override;

@@ -200,7 +200,8 @@ void ask_author(std::vector<request>& out, const needs& of,
 }  // namespace
 
 std::vector<request> questions(const needs& of, request first,
-                               const std::pair<request, request>& around) {
+                               const std::pair<request, request>& around,
+                               std::uint16_t shards) {
   std::vector<request> out;
   out.emplace_back(sql::begin);
   out.push_back(std::move(first));
@@ -219,6 +220,13 @@ std::vector<request> questions(const needs& of, request first,
   ask_numbers(out, sql::dead_locked, of.dead);
   ask_chats(out, sql::members_locked, of.members);
   ask_chats(out, sql::tags_of, of.members);
+  if (!of.forgotten.empty()) {
+    out.push_back(about_chats(of.forgotten, shards));
+    columns calls{sql::calls_from};
+    for (const auto& [key, through] : of.forgotten)
+      calls.add(kt(key), key.id, std::int64_t{shard_of(key, shards).value});
+    add(out, calls);
+  }
   out.insert(out.end(), of.names.begin(), of.names.end());
   return out;
 }
@@ -273,6 +281,13 @@ void take_rows(findings& f, sql what, const table& t, int row) {
       break;
     case sql::dead_locked:
       f.dead.emplace(t.integer(row, 0), dead_letter_of(t, row));
+      break;
+    case sql::about:
+      f.forgotten[key_of(t.integer(row, 0), t.integer(row, 1))] =
+          holdings_of(t, row);
+      break;
+    case sql::calls_from:
+      f.forgotten_calls.emplace(shard_at(t, row), t.integer(row, 1));
       break;
     case sql::members_locked:
       f.members.insert(key_of(t.integer(row, 0), t.integer(row, 1)));

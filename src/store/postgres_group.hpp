@@ -46,7 +46,9 @@ struct needs {
   std::set<place> calls;
   std::set<timer_name> timers;
   std::set<std::int64_t> dead;
-  std::set<chat_key> members;  ///< whose tags change
+  std::set<chat_key> members;  ///< whose tags change, or who are forgotten
+  /// And up to which sequence.
+  std::map<chat_key, std::int64_t> forgotten;
   std::vector<request> names;  ///< done as they come, before all others
   /// Of the author's: the group is of that one turn.
   std::vector<sql_statement> sql;
@@ -87,6 +89,8 @@ struct findings {
   std::map<std::int64_t, dead_letter> dead;
   std::set<chat_key> members;
   std::map<chat_key, std::vector<std::string>> tags;
+  std::map<chat_key, holdings> forgotten;
+  std::set<place> forgotten_calls;
 };
 
 /// What changed since the last flush: the final state of each row, but for
@@ -136,7 +140,8 @@ constexpr unsigned campaign_bits = 8;  ///< its number stands above them
 /// @param around the author's statements: how the session behaves for them, and
 /// for ours again
 std::vector<request> questions(const needs& of, request first,
-                               const std::pair<request, request>& around);
+                               const std::pair<request, request>& around,
+                               std::uint16_t shards);
 
 /// So many of `questions` come before the first of those with an answer.
 inline constexpr std::size_t before_questions = 2;
@@ -147,5 +152,10 @@ result<findings> understood(const needs& of, const std::vector<request>& asked,
                             const std::vector<table>& answers);
 
 dead_letter dead_letter_of(const table& t, int row);
+
+/// The question for `holdings`, and its answer.
+request about_chats(const std::map<chat_key, std::int64_t>& of,
+                    std::uint16_t shards);
+holdings holdings_of(const table& t, int row);
 
 }  // namespace troupe::store::postgres

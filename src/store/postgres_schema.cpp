@@ -137,8 +137,8 @@ result<> check_format(link& on, const std::string& schema,
 result<> add_later_tables(link& on, const std::string& schema) {
   auto there = on.tell("SELECT count(to_regclass('\"" + schema + "\".tags'))");
   if (there && one(there) != "1")
-    there = on.tell("SET LOCAL search_path = \"" + schema + "\"; " +
-                    later_tables);
+    there =
+        on.tell("SET LOCAL search_path = \"" + schema + "\"; " + later_tables);
   if (!there)
     return error{there.error().code == errc::corrupt ? errc::unavailable
                                                      : there.error().code,

@@ -44,6 +44,8 @@ class scout final : public engine {
   result<std::size_t> drop(const std::vector<dead_letter_id>& which) override;
   result<std::size_t> tag(const std::vector<chat_key>& whom, const std::string&,
                           bool) override;
+  result<holdings> forget(const lease& held, const chat_key& key,
+                          seq_no through) override;
 
   // What only reads needs nothing beforehand.
   result<std::vector<node_info>> heartbeat(const node_info&,
@@ -84,6 +86,7 @@ class scout final : public engine {
                                        std::size_t) override {
     return nothing();
   }
+  result<holdings> about(const chat_key&) override { return nothing(); }
   result<std::vector<campaign_tally>> tallies(
       const std::vector<std::uint64_t>&) override {
     return nothing();

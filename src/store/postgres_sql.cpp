@@ -74,6 +74,22 @@ constexpr std::array<statement, all> statements{{
     {"NN",
      "SELECT t.kt, t.kid, t.tags FROM unnest($1, $2) AS k(kt, kid) "
      "JOIN tags t ON t.kt = k.kt AND t.kid = k.kid"},
+    // By key, shard and the last sequence meant.
+    {"NNNN",
+     "SELECT k.kt, k.kid, "
+     "(SELECT count(*) FROM chats c WHERE c.kt = k.kt AND c.kid = k.kid), "
+     "(SELECT count(*) FROM journal j WHERE j.shard = k.shard "
+     "AND j.seq <= k.seq AND j.kt = k.kt AND j.kid = k.kid), "
+     "(SELECT count(*) FROM outbox o WHERE o.shard = k.shard "
+     "AND o.kt = k.kt AND o.kid = k.kid), "
+     "(SELECT count(*) FROM timers t WHERE t.kt = k.kt AND t.kid = k.kid), "
+     "(SELECT count(*) FROM dead d WHERE d.kt = k.kt AND d.kid = k.kid), "
+     "(SELECT count(*) FROM audience a WHERE a.kt = k.kt AND a.kid = k.kid), "
+     "(SELECT tags FROM tags t WHERE t.kt = k.kt AND t.kid = k.kid) "
+     "FROM unnest($1, $2, $3, $4) AS k(kt, kid, shard, seq)"},
+    {"NNN",
+     "SELECT o.shard, o.id FROM unnest($1, $2, $3) AS k(kt, kid, shard) "
+     "JOIN outbox o ON o.shard = k.shard AND o.kt = k.kt AND o.kid = k.kid"},
 
     {"NNNB",  // put_owners
      "UPDATE owners o SET term = k.term, till = k.till, node = k.node "
@@ -140,6 +156,25 @@ constexpr std::array<statement, all> statements{{
     {"NN",
      "DELETE FROM tags t USING unnest($1, $2) AS k(kt, kid) "
      "WHERE t.kt = k.kt AND t.kid = k.kid"},
+    {"NNNN",
+     "DELETE FROM journal j USING unnest($1, $2, $3, $4) "
+     "AS k(kt, kid, shard, seq) WHERE j.shard = k.shard AND j.seq <= k.seq "
+     "AND j.kt = k.kt AND j.kid = k.kid"},
+    {"NNN",
+     "DELETE FROM outbox o USING unnest($1, $2, $3) AS k(kt, kid, shard) "
+     "WHERE o.shard = k.shard AND o.kt = k.kt AND o.kid = k.kid"},
+    {"NN",
+     "DELETE FROM timers t USING unnest($1, $2) AS k(kt, kid) "
+     "WHERE t.kt = k.kt AND t.kid = k.kid"},
+    {"NN",
+     "DELETE FROM dead d USING unnest($1, $2) AS k(kt, kid) "
+     "WHERE d.kt = k.kt AND d.kid = k.kid"},
+    {"NN",
+     "DELETE FROM audience a USING unnest($1, $2) AS k(kt, kid) "
+     "WHERE a.kt = k.kt AND a.kid = k.kid"},
+    {"NN",
+     "DELETE FROM chats c USING unnest($1, $2) AS k(kt, kid) "
+     "WHERE c.kt = k.kt AND c.kid = k.kid"},
     {"NNNN",
      "INSERT INTO spending AS s SELECT * FROM unnest($1, $2, $3, $4) "
      "ON CONFLICT (at, kt, kid) DO UPDATE "

@@ -140,6 +140,29 @@ part tag_part(shard_id shard, const std::vector<chat_key>& whom,
   return p;
 }
 
+part about_part(shard_id shard, const chat_key& key) {
+  auto p = make_part("about", shard, false);
+  p.add(audience_bucket(key)).add(to_string(key));
+  return p;
+}
+
+part forget_part(const lease& held, const chat_key& key, seq_no through) {
+  auto p = make_part("forget", held.shard, true);
+  p.add(held.term.value).add(audience_bucket(key)).add(to_string(key));
+  p.add(through.value);
+  return p;
+}
+
+result<holdings> read_holdings(reading in) {
+  holdings h;
+  for (auto* n : {&h.records, &h.entries, &h.calls, &h.timers, &h.dead_letters,
+                  &h.members, &h.tags})
+    *n = in.number();
+  if (!in.good())
+    return malformed("forget");
+  return h;
+}
+
 std::map<shard_id, std::vector<chat_key>> by_shard(
     const std::vector<chat_key>& keys, std::uint16_t shards) {
   std::map<shard_id, std::vector<chat_key>> out;

@@ -206,6 +206,10 @@ result<std::vector<member>> read_audience(reading in,
 part tag_part(shard_id shard, const std::vector<chat_key>& whom,
               const std::string& name, bool add);
 
+part about_part(shard_id shard, const chat_key& key);
+part forget_part(const lease& held, const chat_key& key, seq_no through);
+result<holdings> read_holdings(reading in);
+
 part tallies_part(shard_id shard, const std::vector<std::uint64_t>& campaigns);
 /// Adds to `into`, in the order of the question.
 result<> read_tallies(reading in, std::vector<campaign_tally>& into);

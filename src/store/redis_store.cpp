@@ -103,6 +103,16 @@ class redis_store final : public backend {
                 callback<std::vector<member>> done) override;
   void tag(std::vector<chat_key> whom, std::string name, bool add,
            callback<std::size_t> done) override;
+  void about(chat_key key, callback<holdings> done) override {
+    one(about_part(shard_of(key, shards_), key), std::move(done),
+        read_holdings);
+  }
+  void forget(lease held, chat_key key, seq_no through,
+              callback<holdings> done) override {
+    if (auto ok = check_forget(held, key, shards_); !ok)
+      return refuse(std::move(done), ok.error());
+    one(forget_part(held, key, through), std::move(done), read_holdings);
+  }
   void tallies(std::vector<std::uint64_t> campaigns,
                callback<std::vector<campaign_tally>> done) override;
   void stats(callback<store::figures> done) override;

@@ -277,6 +277,8 @@ void sqlite_engine::checkpoint() {
 }
 
 void sqlite_engine::tidy() {
+  if (scrub_)
+    scrub();
   if (log_pages_ >= checkpoint_pages)
     checkpoint();
   // Real time paces the sweep; what is old is judged by the store's clock.

@@ -78,6 +78,9 @@ class sqlite_engine final : public engine {
                                        std::size_t limit) override;
   result<std::size_t> tag(const std::vector<chat_key>& whom,
                           const std::string& name, bool add) override;
+  result<holdings> about(const chat_key& key) override;
+  result<holdings> forget(const lease& held, const chat_key& key,
+                          seq_no through) override;
   result<std::vector<campaign_tally>> tallies(
       const std::vector<std::uint64_t>& campaigns) override;
   result<figures> stats() override;
@@ -134,8 +137,11 @@ class sqlite_engine final : public engine {
                  std::vector<dead_letter>& into);
   std::int64_t next_due(shard_id s, std::int64_t now);
 
+  holdings count_about(const chat_key& key, seq_no through);
+
   // House-keeping.
   void checkpoint();
+  void scrub();
   void sweep();
   void sweep_seen(wall_time now);
   void sweep_chats(wall_time now);
@@ -162,9 +168,11 @@ class sqlite_engine final : public engine {
   std::vector<std::optional<std::int64_t>> next_due_;
 
   int log_pages_ = 0;
+  bool scrub_ = false;  ///< what was forgotten may still be in free space
   // Whether this kind of house-keeping failed last time.
   bool checkpoint_failed_ = false;
   bool sweep_failed_ = false;
+  bool scrub_failed_ = false;
   mono_time swept_{};
   std::int64_t seen_cursor_ = std::numeric_limits<std::int64_t>::min();
   chat_key chat_cursor_{};

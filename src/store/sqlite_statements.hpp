@@ -177,8 +177,31 @@ struct sqlite_statements {
       "ORDER BY a.kt, a.kid LIMIT ?3"};
   sqlite_statement tags{db, "SELECT tags FROM tags WHERE kt = ?1 AND kid = ?2"};
   sqlite_statement put_tags{db, "REPLACE INTO tags VALUES(?1, ?2, ?3)"};
-  sqlite_statement drop_tags{db,
-                             "DELETE FROM tags WHERE kt = ?1 AND kid = ?2"};
+  sqlite_statement drop_tags{db, "DELETE FROM tags WHERE kt = ?1 AND kid = ?2"};
+
+  // one chat
+  sqlite_statement about{
+      db,
+      "SELECT (SELECT count(*) FROM chats WHERE kt = ?1 AND kid = ?2), "
+      "(SELECT count(*) FROM journal WHERE id > ?4 AND id <= ?5 AND kt = ?1 "
+      "AND kid = ?2), "
+      "(SELECT count(*) FROM outbox WHERE shard = ?3 AND kt = ?1 "
+      "AND kid = ?2), "
+      "(SELECT count(*) FROM timers WHERE kt = ?1 AND kid = ?2), "
+      "(SELECT count(*) FROM dead WHERE kt = ?1 AND kid = ?2), "
+      "(SELECT count(*) FROM audience WHERE kt = ?1 AND kid = ?2)"};
+  sqlite_statement drop_entries{
+      db,
+      "DELETE FROM journal WHERE id > ?3 AND id <= ?4 AND kt = ?1 "
+      "AND kid = ?2"};
+  sqlite_statement drop_calls{
+      db, "DELETE FROM outbox WHERE shard = ?3 AND kt = ?1 AND kid = ?2"};
+  sqlite_statement drop_timers{db,
+                               "DELETE FROM timers WHERE kt = ?1 AND kid = ?2"};
+  sqlite_statement drop_letters{db,
+                                "DELETE FROM dead WHERE kt = ?1 AND kid = ?2"};
+  sqlite_statement drop_member{
+      db, "DELETE FROM audience WHERE kt = ?1 AND kid = ?2"};
 
   // campaigns
   sqlite_statement put_tally{

@@ -407,6 +407,21 @@ class backend {
   virtual void tag(std::vector<chat_key> whom, std::string name, bool add,
                    callback<std::size_t> done) = 0;
 
+  /// How much is kept about a chat.
+  virtual void about(chat_key key, callback<holdings> done) = 0;
+
+  /// Removes all that `about` counts, in one step: of the journal up to and
+  /// with `through`. What comes later is turned on no record. The answer is
+  /// how much it was. Not removed: what others keep that names the chat (their
+  /// calls and notices to it that are under way, named leases of its events),
+  /// and its group's spending, which ends by itself. Bytes of it may stay
+  /// where the server or the file has them: see each in docs/RUNBOOK.md.
+  /// **Errors**: `errc::fenced`, as for `commit`; `errc::bad_input` for a chat
+  /// of another shard.
+  /// **Repeat**: removes what is there.
+  virtual void forget(lease held, chat_key key, seq_no through,
+                      callback<holdings> done) = 0;
+
   /// Tallies in the order of `campaigns`; zeros where there is none.
   virtual void tallies(std::vector<std::uint64_t> campaigns,
                        callback<std::vector<campaign_tally>> done) = 0;

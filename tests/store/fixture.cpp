@@ -1,6 +1,8 @@
 #include "tests/store/fixture.hpp"
 
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <system_error>
 
 #include "tests/support/postgres_server.hpp"
@@ -171,6 +173,76 @@ void store_fixture::reopen() {
     return;
   store_.reset();
   store_ = std::make_unique<sync_store>(make());
+}
+
+namespace {
+
+bool files_hold(const std::filesystem::path& in, const std::string& text) {
+  for (const auto& file : std::filesystem::directory_iterator{in}) {
+    std::ifstream from{file.path(), std::ios::binary};
+    const std::string all{std::istreambuf_iterator<char>{from}, {}};
+    if (all.find(text) != all.npos)
+      return true;
+  }
+  return false;
+}
+
+bool redis_holds(const redis_home& at, const std::string& bot,
+                 const std::string& text) {
+  const std::string script =
+      "local function flat(x) if type(x) ~= 'table' then return tostring(x) "
+      "end local out = {} for i, y in ipairs(x) do out[i] = flat(y) end "
+      "return table.concat(out, '\\n') end "
+      "local read = {string = {'GET'}, hash = {'HGETALL'}, "
+      "set = {'SMEMBERS'}, zset = {'ZRANGE', 0, -1}, "
+      "stream = {'XRANGE', '-', '+'}} "
+      "for _, k in ipairs(redis.call('KEYS', ARGV[1])) do "
+      "local how = read[redis.call('TYPE', k).ok] "
+      "local all = redis.call(unpack({how[1], k, how[2], how[3]})) "
+      "if string.find(k .. '\\n' .. flat(all), ARGV[2], 1, true) then "
+      "return 1 end end return 0";
+  for (const auto* server : at.primaries) {
+    const auto answer =
+        server->ask({"EVAL", script, "0", "troupe:{" + bot + "*", text});
+    INFO(answer);
+    REQUIRE((answer == "1" || answer == "0"));
+    if (answer == "1")
+      return true;
+  }
+  return false;
+}
+
+// A bytea is written in hex.
+bool postgres_holds(const std::string& bot, const std::string& text) {
+  std::string hex;
+  for (const char c : text)
+    for (const int half : {c >> 4, c & 15})
+      hex += "0123456789abcdef"[half & 15];
+  for (const std::string table : {"journal", "chats", "outbox", "timers",
+                                  "dead", "audience", "tags", "spending"}) {
+    const auto answer =
+        postgres_home().ask("SELECT count(*) FROM troupe_" + bot + "." + table +
+                            " t WHERE t::text LIKE '%" + hex +
+                            "%' OR t::text LIKE '%" + text + "%'");
+    INFO(table << ": " << answer);
+    REQUIRE(answer.find_first_not_of("0123456789") == answer.npos);
+    if (answer != "0")
+      return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+bool store_fixture::holds_text(const std::string& text) {
+  if (!durable())
+    return false;
+  store_.reset();
+  const bool found = redis()      ? redis_holds(home_of(kind_), bot_, text)
+                     : postgres() ? postgres_holds(bot_, text)
+                                  : files_hold(dir_.path(), text);
+  store_ = std::make_unique<sync_store>(make());
+  return found;
 }
 
 arrival arriving(std::int64_t id, chat_key key, std::string body) {

@@ -158,9 +158,15 @@ class sync_store {
   }
   result<std::size_t> tag(std::vector<chat_key> whom, std::string name,
                           bool add) {
-    return answer_of<std::size_t>([&](auto d) {
-      store_->tag(std::move(whom), std::move(name), add, d);
-    });
+    return answer_of<std::size_t>(
+        [&](auto d) { store_->tag(std::move(whom), std::move(name), add, d); });
+  }
+  result<holdings> about(chat_key k) {
+    return answer_of<holdings>([&](auto d) { store_->about(k, d); });
+  }
+  result<holdings> forget(lease l, chat_key k, seq_no through) {
+    return answer_of<holdings>(
+        [&](auto d) { store_->forget(l, k, through, d); });
   }
   std::vector<campaign_tally> tallies(std::vector<std::uint64_t> of) {
     return answer_of<std::vector<campaign_tally>>(
@@ -234,6 +240,9 @@ class store_fixture {
   }
   /// Closes and opens again; does nothing to a store that forgets.
   void reopen();
+  /// True if the text stands anywhere where the store keeps what it has: bytes
+  /// of files, keys and values, columns. Closes and opens again.
+  bool holds_text(const std::string& text);
 
   test_clock time;
 

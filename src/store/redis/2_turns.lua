@@ -93,7 +93,7 @@ function ops.tag()
   local most, untag, tag = number(), read_texts(), read_texts()
   local n = 0
   for _, who in ipairs(read_pairs()) do
-    if call('HEXISTS', p .. 'a:' .. who[1], who[2]) == 1 then
+    if call('HGET', p .. 'a:' .. who[1], who[2]) then
       local _, changed = set_tags(who[1], who[2], most, untag, tag)
       n = n + (changed and 1 or 0)
     end
@@ -295,7 +295,7 @@ function ops.commit()
         see(s[1], s[2], s[3], s[4])
       end
       if t.bucket then
-        if call('HEXISTS', p .. 'a:' .. t.bucket, t.key) == 0 then
+        if not call('HGET', p .. 'a:' .. t.bucket, t.key) then
           see(t.bucket, t.key, t.status, t.language)
         end
         answer[3] = set_tags(t.bucket, t.key, t.most, t.untag, t.tag)
