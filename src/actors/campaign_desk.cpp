@@ -16,13 +16,6 @@ constexpr std::size_t campaigns_listed = 100;
 constexpr milliseconds numbering_look{25};
 constexpr unsigned numbering_looks = 200;
 
-/// Below zero, where Telegram's never are; different on each node.
-update_id command_id(wall_time now) {
-  static std::atomic<std::uint32_t> next{std::random_device{}()};
-  constexpr std::int64_t of_a_millisecond = 1'024;
-  return {-(to_ms(now) * of_a_millisecond + next++ % of_a_millisecond)};
-}
-
 void accept_command(const std::shared_ptr<services>& shared,
                     std::int64_t number, update_id id, std::string body,
                     callback<> done) {
@@ -101,6 +94,12 @@ void await_number(const std::shared_ptr<services>& shared, std::string request,
 }
 
 }  // namespace
+
+update_id command_id(wall_time now) {
+  static std::atomic<std::uint32_t> next{std::random_device{}()};
+  constexpr std::int64_t of_a_millisecond = 1'024;
+  return {-(to_ms(now) * of_a_millisecond + next++ % of_a_millisecond)};
+}
 
 campaign_pace campaign_pace_of(const limit_options& limits) {
   const auto most = limits.bulk_per_second != 0     ? limits.bulk_per_second

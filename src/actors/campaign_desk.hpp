@@ -17,6 +17,10 @@ namespace troupe::actors {
 /// On the stats page.
 inline constexpr std::size_t campaigns_shown = 20;
 
+/// Of a command: below zero, where Telegram's never are, and different on each
+/// node.
+update_id command_id(wall_time now);
+
 campaign_pace campaign_pace_of(const limit_options& limits);
 
 /// See `node`.

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "actors/chat_attempt.hpp"
+#include "actors/forget_desk.hpp"
 #include "actors/hints.hpp"
 #include "actors/turn_names.hpp"
 #include "core/log.hpp"
@@ -178,6 +179,10 @@ void chat_actor::begin_turn() {
     now_ = nullptr;
     count_turning(false);
     next();
+    return;
+  }
+  if (!now_->what.fired && asks_to_forget(now_->what.what)) {
+    begin_forget();
     return;
   }
   step_ = step::turning;

@@ -49,6 +49,7 @@ class chat_actor : public actor_base {
   void on(keys_reserved& m);
   void on(commit_ended& m);
   void on(turn_again& m);
+  void on(chat_forgotten& m);
   void on(chat_over& m);
 
   void push(item x);
@@ -69,6 +70,8 @@ class chat_actor : public actor_base {
   void begin_campaign();
   void turn_campaign(const campaign_facts& facts);
   void commit_campaign(campaign_step step);
+  void begin_forget();
+  void drop_fired();
   void wait_for_lock();
   void release_locks(bool committed);
   void release(lock_release what);
@@ -96,6 +99,7 @@ class chat_actor : public actor_base {
     turning,
     committing,
     checking,
+    forgetting,
     pausing
   };
   step step_ = step::idle;

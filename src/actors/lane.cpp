@@ -292,6 +292,26 @@ void lane::resolved(const std::string& label, std::int64_t message_id,
   advance(now, out);
 }
 
+void lane::drop_from(const chat_key& from, moment now, actions& out) {
+  std::size_t dropped = 0;
+  const auto begun = step_ == step::idle || step_ == step::settling ? 0 : 1;
+  if (!queue_.empty())
+    dropped += std::size_t(
+        queue_.end() -
+        std::remove_if(queue_.begin() + begun, queue_.end(),
+                       [&](const item& x) { return x.call.from == from; }));
+  queue_.resize(queue_.size() - dropped);
+  dropped += std::erase_if(express_, [&](const item& x) {
+    return x.call.from == from && !x.flying;
+  });
+  std::erase_if(labels_, [&](const auto& known) {
+    return known.first.starts_with(label_of(from, ""));
+  });
+  for (; dropped > 0; --dropped)
+    out.push_back(forget{});
+  advance(now, out);
+}
+
 void lane::tick(moment now, actions& out) {
   advance(now, out);
   advance_express(now, out);

@@ -121,6 +121,9 @@ class lane {
   /// @param message_id 0 if the label has no message
   void resolved(const std::string& label, std::int64_t message_id, moment now,
                 actions& out);
+  /// That chat is forgotten: what it has waiting here does not leave, but for
+  /// the call that is about to.
+  void drop_from(const chat_key& from, moment now, actions& out);
   /// Time passed.
   void tick(moment now, actions& out);
 

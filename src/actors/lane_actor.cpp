@@ -132,6 +132,11 @@ caf::behavior lane_actor::make_behavior() {
           machine_.resolved(m.label, id, now, out);
         });
       },
+      [this, with](const calls_forgotten& m) {
+        with([&](moment now, lane::actions& out) {
+          machine_.drop_from(m.from, now, out);
+        });
+      },
       // What came before it is counted, and what would come after it does not
       // come. The answer to a call under way has nobody to settle it.
       [this](lane_over) { quit(); },

@@ -87,6 +87,10 @@ struct outbox_page {
   epoch term;
   result<std::vector<store::call>> page;
 };
+/// A chat is forgotten: its calls that wait shall not leave. Also to lanes.
+struct calls_forgotten {
+  chat_key from;
+};
 struct settled {
   std::shared_ptr<std::vector<outcome_of>> batch;
   result<std::vector<std::optional<store::entry>>> answer;
@@ -207,6 +211,10 @@ struct commit_ended {
   std::uint64_t attempt;
   result<std::vector<store::turn_receipt>> answer;
 };
+struct chat_forgotten {
+  std::uint64_t attempt;
+  result<store::holdings> answer;
+};
 struct turn_again {};
 /// The shard is not ours any more: the last event.
 struct chat_over {};
@@ -215,7 +223,8 @@ struct chat_over {};
 struct chat_event {
   std::variant<chat_work, timer_work, loaded_record, loaded_entries,
                lock_answered, campaign_read, lock_released, release_again,
-               turn_ended, keys_reserved, commit_ended, turn_again, chat_over>
+               turn_ended, keys_reserved, commit_ended, chat_forgotten,
+               turn_again, chat_over>
       what;
 };
 
@@ -379,6 +388,7 @@ TROUPE_LOCAL_MESSAGE(appended)
 TROUPE_LOCAL_MESSAGE(committed_calls)
 TROUPE_LOCAL_MESSAGE(fired_timers)
 TROUPE_LOCAL_MESSAGE(outcome_of)
+TROUPE_LOCAL_MESSAGE(calls_forgotten)
 TROUPE_LOCAL_MESSAGE(journal_page)
 TROUPE_LOCAL_MESSAGE(outbox_page)
 TROUPE_LOCAL_MESSAGE(settled)

@@ -11,6 +11,7 @@
 #include "actors/budget_actor.hpp"
 #include "actors/campaign_desk.hpp"
 #include "actors/cluster_view.hpp"
+#include "actors/forget_desk.hpp"
 #include "actors/hints.hpp"
 #include "actors/lease_actor.hpp"
 #include "actors/member_actor.hpp"
@@ -408,6 +409,10 @@ void node::start_campaign(const std::string& command,
 void node::steer_campaign(std::int64_t number, const std::string& what,
                           callback<std::string> done) {
   actors::steer_campaign(impl_->shared, number, what, std::move(done));
+}
+
+void node::forget(chat_key key, callback<std::string> done) {
+  forget_chat(impl_->shared, key, std::move(done));
 }
 
 void node::campaigns(std::int64_t number, callback<std::string> done) {

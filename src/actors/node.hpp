@@ -176,6 +176,13 @@ class node {
   /// **Errors**: `errc::not_found`.
   void campaigns(std::int64_t number, callback<std::string> done);
 
+  /// Has the owner of a chat forget all about it, after what was accepted
+  /// before. Answers {"chat", "removed", "left"}, each with how many records,
+  /// entries, calls, timers, dead letters, members and tags there were and are.
+  /// **Errors**: `errc::bad_input`; `errc::timed_out`: it is accepted, but was
+  /// not done within 5 s.
+  void forget(chat_key key, callback<std::string> done);
+
   /// Has a node of this store, ours or another, drain: by its instance name or
   /// its given one. Answers which it is.
   /// **Errors**: `errc::not_found`, `errc::conflict` (several, or no cluster).

@@ -42,6 +42,10 @@ caf::behavior shard_actor::make_behavior() {
       },
       [this](outcome_of& m) { on_outcome(m); },
       [this](settled& m) { on_settled(m); },
+      [this](const calls_forgotten& m) {
+        for (auto& [key, s] : lanes_)
+          caf::anon_send(s.who, m);
+      },
       [this](fired_timers& m) {
         for (auto& t : m.timers)
           dispatch_timer(std::move(t));

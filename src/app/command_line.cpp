@@ -30,6 +30,12 @@ constexpr usage_line commands[] = {
     {"broadcast list", "campaigns and how far they are"},
     {"broadcast show ID [--follow]", "one of them"},
     {"broadcast pause|resume|cancel ID", "steer it"},
+    {"audience count [FILTER]", "who is meant by 'active 30d, tag=beta'"},
+    {"audience export [FILTER] [--csv | --json]",
+     "those, a line for each on stdout"},
+    {"audience tag add|remove TAG FILTER",
+     "tag those; with --chat KEY in the place of FILTER: that chat"},
+    {"forget CHAT [--dry-run]", "remove all that is kept about a chat"},
     {"stats [chat KEY]", "figures of the running node, or of one chat"},
     {"reload", "take other limits, log level and update kinds, as SIGHUP"},
     {"cluster status", "nodes and shards; 1 if something is wrong with them"},
@@ -79,7 +85,7 @@ struct grammar {
   CLI::App app{"", "bot"};
   invocation out;
   std::map<std::string, std::string> values;
-  std::vector<std::string> stats_words;
+  std::vector<std::string> stats_words, audience_words;
   bool help = false;
   bool version = false;
 
@@ -87,6 +93,7 @@ struct grammar {
   CLI::App* add(CLI::App* parent, const char* name, command what);
   void add_keys();
   void add_broadcast();
+  void add_audience();
 };
 
 CLI::App* grammar::add(CLI::App* parent, const char* name, command what) {
@@ -147,6 +154,7 @@ grammar::grammar() {
   drop->add_flag("--all", out.all);
 
   add_broadcast();
+  add_audience();
 
   CLI::App* cluster = app.add_subcommand("cluster");
   cluster->fallthrough();
@@ -192,6 +200,55 @@ void grammar::add_broadcast() {
       ->expected(1);
 }
 
+void grammar::add_audience() {
+  CLI::App* audience = app.add_subcommand("audience");
+  audience->fallthrough();
+  audience->set_help_flag();
+  audience->require_subcommand(0, 1);
+  add(audience, "count", command::audience_count)
+      ->add_option("words", audience_words);
+  CLI::App* list = add(audience, "export", command::audience_export);
+  list->add_option("words", audience_words);
+  list->add_flag("--csv", out.csv);
+  CLI::App* tag = add(audience, "tag", command::audience_tag);
+  tag->add_option("words", audience_words);
+  tag->add_option("--chat", out.chat);
+  CLI::App* forget = add(&app, "forget", command::forget);
+  forget->add_option("chat", out.chat);
+  forget->add_flag("--dry-run", out.dry_run);
+}
+
+/// What is wrong with `audience ...` or `forget`, if it is one of them; else
+/// puts its words into their places.
+std::optional<std::string> wrong_audience(grammar& g) {
+  using enum command;
+  const CLI::App* audience = g.app.get_subcommand("audience");
+  invocation& out = g.out;
+  if (out.what == forget && out.chat.empty())
+    return "forget: say which chat";
+  if (!audience->parsed())
+    return std::nullopt;
+  if (audience->get_subcommands().empty())
+    return "audience: say count, export or tag";
+  auto words = g.audience_words;
+  if (out.what == audience_tag) {
+    if (words.size() < 2 || (words[0] != "add" && words[0] != "remove"))
+      return "audience tag: say add or remove, and which tag";
+    out.add_tag = words[0] == "add";
+    out.tag = words[1];
+    words.erase(words.begin(), words.begin() + 2);
+    if (words.empty() == out.chat.empty())
+      return "audience tag: say who is meant, such as 'active 30d', or --chat";
+  } else if (out.csv && out.json) {
+    return "audience export: --csv or --json";
+  }
+  if (words.size() > 1)
+    return "audience: put the filter into quotes: 'active 30d, tag=beta'";
+  if (!words.empty())
+    out.audience = words[0];
+  return std::nullopt;
+}
+
 /// What is wrong with `broadcast ...`, if it is that.
 std::optional<std::string> wrong_broadcast(const grammar& g) {
   using enum command;
@@ -224,6 +281,8 @@ std::optional<std::string> wrong_use(grammar& g) {
   if (cluster->parsed() && cluster->get_subcommands().empty())
     return "cluster: say status or drain";
   if (auto text = wrong_broadcast(g))
+    return text;
+  if (auto text = wrong_audience(g))
     return text;
   const invocation& out = g.out;
   if (out.what == cluster_drain && out.node.empty())
@@ -262,12 +321,13 @@ std::string unknown_argument(const std::vector<std::string>& args,
       "--config", "--json",    "--help",     "--version",      "--print-config",
       "--all",    "--after",   "--limit",    "--drop-pending", "--wait",
       "--text",   "--file",    "--audience", "--name",         "--rate",
-      "--at",     "--dry-run", "--repeat",   "--follow"};
+      "--at",     "--dry-run", "--repeat",   "--follow",       "--csv",
+      "--chat"};
   for (const key_spec& key : keys())
     flags.push_back(flag_of(key));
-  const std::vector<std::string> words{"run",       "check",        "webhook",
-                                       "stats",     "dead-letters", "cluster",
-                                       "broadcast", "reload"};
+  const std::vector<std::string> words{
+      "run",     "check",     "webhook", "stats",    "dead-letters",
+      "cluster", "broadcast", "reload",  "audience", "forget"};
   for (const std::string& arg : args) {
     const bool flag = arg.starts_with("--");
     const std::string name = arg.substr(0, arg.find('='));

@@ -34,6 +34,10 @@ enum class command : std::uint8_t {
   broadcast_pause,
   broadcast_resume,
   broadcast_cancel,
+  audience_count,
+  audience_export,
+  audience_tag,
+  forget,
   stats,
   cluster_status,
   cluster_drain,
@@ -58,12 +62,17 @@ struct invocation {
   std::string node;                ///< cluster drain
   bool wait = false;               ///< cluster drain
   // broadcast start; `follow` also of show
-  std::string text, file, audience, name, at;
+  std::string text, file, name, at;
+  std::string audience;  ///< also of audience count, export and tag
   std::uint64_t rate = 0;
-  bool dry_run = false;
+  bool dry_run = false;  ///< also of forget
   bool repeat = false;
   bool follow = false;
-  std::string chat;  ///< stats chat KEY; empty: the whole node
+  bool csv = false;      ///< audience export, the default
+  bool add_tag = false;  ///< audience tag
+  std::string tag;       ///< audience tag
+  /// stats chat KEY (empty: the whole node), forget, audience tag
+  std::string chat;
 };
 
 /// Reads the arguments after the program's name.

@@ -19,6 +19,12 @@ int dead_letters(const settings& with, const invocation& call, console& talk);
 /// `broadcast start|list|show|pause|resume|cancel`.
 int broadcast(const settings& with, const invocation& call, console& talk);
 
+/// `audience count|export|tag`.
+int audience(const settings& with, const invocation& call, console& talk);
+
+/// `forget CHAT`.
+int forget(const settings& with, const invocation& call, console& talk);
+
 /// `reload`: has the running node read its configuration again.
 int reload(const settings& with, const invocation& call, console& talk);
 

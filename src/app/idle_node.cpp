@@ -1,5 +1,6 @@
 #include <utility>
 
+#include "actors/holdings_page.hpp"
 #include "app/stats_pages.hpp"
 #include "core/json.hpp"
 
@@ -47,6 +48,7 @@ class idle_node final : public node_view {
   void campaigns(std::int64_t, callback<std::string> done) override {
     done(error{errc::unavailable, "the node is not running"});
   }
+  void forget(chat_key key, callback<std::string> done) override;
   result<std::string> ask_to_drain(const std::string&) override {
     return error{errc::unavailable, "the node is not running"};
   }
@@ -54,6 +56,42 @@ class idle_node final : public node_view {
  private:
   store::backend& store_;
 };
+
+/// Longer than it takes; then another may have the shard anyway.
+constexpr milliseconds forget_lease{30'000};
+
+/// No node may be at it: the chat's shard is ours for a moment.
+void idle_node::forget(chat_key key, callback<std::string> done) {
+  if (key.type == chat_key::kind::campaign)
+    return done(error{errc::bad_input, "a campaign is no chat"});
+  const auto shard = shard_of(key, store_.shards());
+  store_.claim(
+      {shard}, "forget", forget_lease,
+      [&store = store_, key,
+       done = std::move(done)](result<std::vector<store::lease>> got) {
+        if (!got)
+          return done(got.error());
+        if (got->empty())
+          return done(error{errc::conflict,
+                            "a node that can't be asked has the chat; give "
+                            "its stats.listen"});
+        const auto held = got->front();
+        store.forget(
+            held, key, held.tail,
+            [&store, key, held, done](result<store::holdings> removed) {
+              store.release({held}, [&store, key, removed, done](result<>) {
+                if (!removed)
+                  return done(removed.error());
+                store.about(key, [key, removed = *removed,
+                                  done](result<store::holdings> left) {
+                  if (!left)
+                    return done(left.error());
+                  done(actors::forgotten_page(key, removed, *left));
+                });
+              });
+            });
+      });
+}
 
 }  // namespace
 

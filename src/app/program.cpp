@@ -53,6 +53,10 @@ int dispatch(const loaded& with, const reread& again, const invocation& call,
     case command::broadcast_pause:
     case command::broadcast_resume:
     case command::broadcast_cancel: return broadcast(with.values, call, talk);
+    case command::audience_count:
+    case command::audience_export:
+    case command::audience_tag: return audience(with.values, call, talk);
+    case command::forget: return forget(with.values, call, talk);
     case command::reload: return reload(with.values, call, talk);
     case command::cluster_status:
     case command::cluster_drain: return cluster(with.values, call, talk);

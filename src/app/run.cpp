@@ -53,6 +53,9 @@ class running_node final : public node_view {
   void campaigns(std::int64_t number, callback<std::string> done) override {
     node_.campaigns(number, std::move(done));
   }
+  void forget(chat_key key, callback<std::string> done) override {
+    node_.forget(key, std::move(done));
+  }
   result<std::string> ask_to_drain(const std::string& name) override {
     return node_.ask_to_drain(name);
   }

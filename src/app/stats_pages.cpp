@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "app/audience_pages.hpp"
 #include "app/campaign_pages.hpp"
 #include "app/dashboard.hpp"
 #include "app/stats_exchange.hpp"
@@ -224,6 +225,9 @@ void stats_pages::admin(const http::request& what,
     return campaigns(what, std::move(x));
   if (path == "/admin/reload")
     return reload(what, std::move(x));
+  if (path == audience_path || path.starts_with("/admin/audience/") ||
+      path.starts_with(chats_path))
+    return people(what, std::move(x));
   if (!path.starts_with(letters_path)) {
     return x->answer(refusal(404, "no such page"));
   }
@@ -250,6 +254,15 @@ void stats_pages::campaigns(const http::request& what,
   if (!node)
     return x->answer(refusal(503, "starting"));
   campaign_page(what, *node,
+                [x, node](result<std::string> got) { x->answer(got); });
+}
+
+void stats_pages::people(const http::request& what,
+                         std::shared_ptr<exchange> x) {
+  const auto node = view();
+  if (!node)
+    return x->answer(refusal(503, "starting"));
+  audience_page(what, store_, *node, how_.time->wall(),
                 [x, node](result<std::string> got) { x->answer(got); });
 }
 

@@ -32,6 +32,7 @@ class node_view {
   virtual void steer_campaign(std::int64_t number, const std::string& what,
                               callback<std::string> done) = 0;
   virtual void campaigns(std::int64_t number, callback<std::string> done) = 0;
+  virtual void forget(chat_key key, callback<std::string> done) = 0;
   /// Has a node of the cluster drain and end; answers which.
   virtual result<std::string> ask_to_drain(const std::string& name) = 0;
 };
@@ -70,6 +71,7 @@ class stats_feed;
 /// | `POST /admin/cluster/drain` | `{"node":NAME}`: that node ends as after
 /// SIGTERM |
 /// | `/admin/campaigns...` | see campaign_pages.hpp |
+/// | `/admin/audience...`, `/admin/chats/...` | see audience_pages.hpp |
 ///
 /// Errors are `{"error": text}`. Secrets are masked in every answer.
 /// **Threads**: any.
@@ -112,6 +114,7 @@ class stats_pages {
   void events(const http::request& what, std::shared_ptr<exchange> x);
   void admin(const http::request& what, std::shared_ptr<exchange> x);
   void campaigns(const http::request& what, std::shared_ptr<exchange> x) const;
+  void people(const http::request& what, std::shared_ptr<exchange> x);
   void drain(const http::request& what, exchange& x) const;
   void reload(const http::request& what, std::shared_ptr<exchange> x) const;
   void list_letters(const http::request& what, std::shared_ptr<exchange> x);

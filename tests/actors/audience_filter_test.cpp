@@ -77,10 +77,10 @@ TEST_CASE("tags narrow an audience, with and without") {
 }
 
 TEST_CASE("what is no audience is refused, and the term is named") {
-  for (auto text :
-       {"active", "active 30", "active d", "active -1d", "active 0d",
-        "active 30y", "active 99999999999999w", "old 3d", ",", "active 1d,",
-        "lang=", "lang=d e", "kind=", "kind=bots", "tag=", "tag=a b", "tag!=", "=", "lang"}) {
+  for (auto text : {"active", "active 30", "active d", "active -1d",
+                    "active 0d", "active 30y", "active 99999999999999w",
+                    "old 3d", ",", "active 1d,", "lang=", "lang=d e", "kind=",
+                    "kind=bots", "tag=", "tag=a b", "tag!=", "=", "lang"}) {
     INFO(text);
     auto filter = audience_filter::parse(text);
     REQUIRE_FALSE(filter.has_value());

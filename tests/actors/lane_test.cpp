@@ -124,6 +124,45 @@ TEST_CASE("G5: a call that was marked leaves, whatever stops meanwhile") {
   CHECK(f.sent().empty());
 }
 
+TEST_CASE("a forgotten chat's waiting calls don't leave, others' do") {
+  fixture f;
+  for (int i = 0; i < 4; ++i) {
+    auto c = f.call();
+    if (i % 2 == 1)
+      c.from = chat_key::chat(7);
+    f.push(c, at(0ms));
+  }
+  CHECK(f.sent() == ids{1});  // under way
+  f.machine.drop_from(chat, at(1ms), f.todo);
+  CHECK(f.take<lane::forget>().size() == 1);
+  CHECK(f.machine.waiting() == 3);
+  f.answer({1}, verdict::sent, at(2ms));
+  CHECK(f.sent() == ids{2});
+  CHECK(f.machine.waiting() == 2);
+
+  fixture idle{fixture::limited()};
+  idle.push(idle.call(), at(0ms));
+  idle.push(idle.call(), at(0ms));
+  idle.answer({1}, verdict::sent, at(1ms));
+  CHECK(idle.sent() == ids{1});
+  idle.machine.drop_from(chat, at(2ms), idle.todo);
+  CHECK(idle.machine.waiting() == 0);
+  CHECK_FALSE(idle.machine.wake());
+}
+
+TEST_CASE("a forgotten chat's labels are known no more") {
+  fixture f;
+  auto c = f.call();
+  c.label = "cart";
+  f.push(c, at(0ms));
+  f.answer({1}, verdict::sent, at(1ms));
+  f.machine.drop_from(chat, at(2ms), f.todo);
+  auto e = f.call("editMessageText");
+  e.target = "cart";
+  f.push(e, at(3ms));
+  CHECK(f.take<lane::resolve>().size() == 1);  // it is looked up again
+}
+
 TEST_CASE("a blocked chat's queue is given up, and its audience told") {
   fixture f;
   for (int i = 0; i < 3; ++i)

@@ -95,6 +95,35 @@ TEST_CASE("every form of broadcast is understood") {
         "broadcast: give the campaign's id; broadcast list shows them");
 }
 
+TEST_CASE("every form of audience and forget is understood") {
+  CHECK(parsed({"audience", "count"}).what == command::audience_count);
+  CHECK(parsed({"audience", "count", "active 3d"}).audience == "active 3d");
+  const auto list = parsed({"audience", "export", "lang=de", "--csv"});
+  CHECK(list.what == command::audience_export);
+  CHECK((list.csv && list.audience == "lang=de"));
+  const auto add = parsed({"audience", "tag", "add", "beta", "new 7d"});
+  CHECK(add.what == command::audience_tag);
+  CHECK((add.add_tag && add.tag == "beta" && add.audience == "new 7d"));
+  const auto remove =
+      parsed({"audience", "tag", "remove", "beta", "--chat", "-1001"});
+  CHECK((!remove.add_tag && remove.chat == "-1001" && remove.audience.empty()));
+  CHECK(parsed({"forget", "42"}).what == command::forget);
+  CHECK(parsed({"forget", "-1001", "--dry-run"}).chat == "-1001");
+  CHECK(refused({"audience"}) == "audience: say count, export or tag");
+  CHECK(refused({"audience", "tag", "beta"}) ==
+        "audience tag: say add or remove, and which tag");
+  for (const auto& whom : std::vector<std::vector<std::string>>{
+           {"audience", "tag", "add", "beta"},
+           {"audience", "tag", "add", "beta", "new 7d", "--chat", "1"}})
+    CHECK(refused(whom) ==
+          "audience tag: say who is meant, such as 'active 30d', or --chat");
+  CHECK(refused({"audience", "count", "active", "30d"}) ==
+        "audience: put the filter into quotes: 'active 30d, tag=beta'");
+  CHECK(refused({"audience", "export", "--csv", "--json"}) ==
+        "audience export: --csv or --json");
+  CHECK(refused({"forget"}) == "forget: say which chat");
+}
+
 TEST_CASE("flags stand before or behind the command") {
   for (const auto& args : std::vector<std::vector<std::string>>{
            {"--json", "--store-url", "memory:", "dead-letters", "list"},

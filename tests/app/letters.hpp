@@ -68,6 +68,31 @@ inline void make_dead_letters(store::backend& in, int n) {
   }
 }
 
+/// Puts private chats 1 to `n` into the audience, every second one German.
+inline void make_members(store::backend& in, int n) {
+  const auto key = chat_key::chat(1);
+  const auto got = wait_for<std::vector<store::receipt>>([&](auto done) {
+    in.accept({{{1}, key, store::make_payload("{}"), system_clock().wall()}},
+              done);
+  });
+  const auto leases = wait_for<std::vector<store::lease>>([&](auto done) {
+    in.claim({got.front().shard}, "test", milliseconds{60'000}, done);
+  });
+  store::turn t;
+  t.key = key;
+  t.seq = got.front().seq;
+  t.state = "1";
+  for (int i = 1; i <= n; ++i)
+    t.audience.push_back({chat_key::chat(i), store::audience_status::active,
+                          i % 2 == 0 ? "de" : "en"});
+  wait_for<std::vector<store::turn_receipt>>(
+      [&](auto done) { in.commit(leases.front(), {t}, done); });
+  std::promise<bool> released;
+  in.release(leases,
+             [&](result<> done) { released.set_value(done.has_value()); });
+  REQUIRE(released.get_future().get());
+}
+
 inline std::vector<dead_letter_id> letter_ids(store::backend& in) {
   std::vector<dead_letter_id> out;
   for (const auto& one : wait_for<std::vector<store::dead_letter>>(

@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -144,6 +145,76 @@ TEST_CASE("dead letters need no token, and never create a store") {
   CHECK_FALSE(std::filesystem::exists(folder / "bot.db"));
   fill(folder, 1);
   CHECK(run_bot({"dead-letters", "list"}, env).code == 0);
+}
+
+TEST_CASE("the audience is counted, exported and tagged without a node") {
+  const temporary_folder folder;
+  const auto env = bot_in(folder);
+  {
+    const auto store = open_store("sqlite:" + (folder / "bot.db"));
+    make_members(*store, 1'200);
+    store->close();
+  }
+  CHECK(run_bot({"audience", "count"}, env).out ==
+        "matched: 1200\nwalked: 1200\n");
+  CHECK(run_bot({"audience", "count", "lang=de", "--json"}, env).out ==
+        "{\"matched\":600,\"walked\":1200}\n");
+  const auto wrong = run_bot({"audience", "count", "old 3d"}, env);
+  CHECK(wrong.code == 1);
+  CHECK(has(wrong.err, "audience: 'old 3d': not known"));
+
+  CHECK(run_bot({"audience", "tag", "add", "beta", "lang=de"}, env).out ==
+        "changed: 600\nmatched: 600\n");
+  CHECK(run_bot({"audience", "tag", "add", "vip", "--chat", "2"}, env).out ==
+        "changed: 1\nmatched: 1\n");
+  CHECK(run_bot({"audience", "tag", "remove", "beta", "tag!=vip"}, env).out ==
+        "changed: 599\nmatched: 1199\n");
+  const auto table = run_bot({"audience", "export", "tag=beta"}, env);
+  CHECK(table.code == 0);
+  CHECK(table.out.starts_with(
+      "chat,kind,language,status,first_seen,last_seen,tags\n"
+      "2,private,de,active,20"));
+  CHECK(has(table.out, "Z,beta vip\n"));
+  CHECK(has(table.err, "1 of 1200"));
+  const auto lines = run_bot({"audience", "export", "--json"}, env);
+  CHECK(std::count(lines.out.begin(), lines.out.end(), '\n') == 1'200);
+  const auto first = object(lines.out.substr(0, lines.out.find('\n')));
+  CHECK(first.at("chat") == "1");
+  CHECK(first.at("tags").as_array().empty());
+}
+
+TEST_CASE("a chat is forgotten without a running node, and its bytes go") {
+  const temporary_folder folder;
+  const auto env = bot_in(folder);
+  fill(folder, 3);
+  {
+    const auto store = open_store("sqlite:" + (folder / "bot.db"));
+    wait_for<std::vector<store::receipt>>([&](auto done) {
+      store->accept({{{7},
+                      chat_key::chat(2),
+                      store::make_payload("deeply private"),
+                      system_clock().wall()}},
+                    done);
+    });
+    store->close();
+  }
+  REQUIRE(has(read_file(folder / "bot.db"), "deeply private"));
+  CHECK(run_bot({"forget", "2", "--dry-run"}, env).out ==
+        "kept: records 1 entries 1 calls 0 timers 0 dead_letters 1 members 0 "
+        "tags 0\n");
+  const auto done = run_bot({"forget", "2"}, env);
+  CHECK(done.code == 0);
+  CHECK(done.out ==
+        "removed: records 1 entries 1 calls 0 timers 0 dead_letters 1 members "
+        "0 tags 0\n"
+        "left: records 0 entries 0 calls 0 timers 0 dead_letters 0 members 0 "
+        "tags 0\n");
+  CHECK_FALSE(has(read_file(folder / "bot.db"), "deeply private"));
+  CHECK(letters_in(folder) == 2);
+  const auto again = object(run_bot({"forget", "2", "--json"}, env).out);
+  CHECK(again.at("removed").at("records") == 0);
+  CHECK(run_bot({"forget", "campaign:1"}, env).code == 1);
+  CHECK(run_bot({"forget", "nobody"}, env).code == 2);
 }
 
 TEST_CASE("stats without a running node are the store's") {

@@ -43,6 +43,7 @@ class quick_node final : public node_view {
   void steer_campaign(std::int64_t, const std::string&,
                       callback<std::string>) override {}
   void campaigns(std::int64_t, callback<std::string>) override {}
+  void forget(chat_key, callback<std::string>) override {}
   result<std::string> ask_to_drain(const std::string&) override {
     return error{errc::conflict, "no cluster"};
   }
@@ -278,6 +279,7 @@ class counting_node final : public node_view {
   void steer_campaign(std::int64_t, const std::string&,
                       callback<std::string>) override {}
   void campaigns(std::int64_t, callback<std::string>) override {}
+  void forget(chat_key, callback<std::string>) override {}
   result<std::string> ask_to_drain(const std::string&) override {
     return error{errc::conflict, "no cluster"};
   }

@@ -1,6 +1,7 @@
 #include <chrono>
 #include <future>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -54,6 +55,10 @@ class fake_node final : public node_view {
     done(number == 0 ? "{\"campaigns\":[]}"
                      : "{\"id\":" + std::to_string(number) + '}');
   }
+  void forget(chat_key key, callback<std::string> done) override {
+    forgotten = to_string(key);
+    done("{\"chat\":\"" + forgotten + "\"}");
+  }
   result<std::string> ask_to_drain(const std::string& name) override {
     if (name != "n1")
       return error{errc::not_found, "no node is called " + name};
@@ -61,7 +66,7 @@ class fake_node final : public node_view {
     return name + "-1a2b3c4d";
   }
 
-  std::string drained, started, steered;
+  std::string drained, started, steered, forgotten;
   bool is_ready = true;
   bool silent = false;
   std::string text = "{\"nodes\":1}";
@@ -170,6 +175,82 @@ TEST_CASE("campaigns are started, shown and steered, with the token") {
     INFO(odd);
     CHECK(ask("GET", odd).status == 404);
   }
+}
+
+TEST_CASE("the audience is walked page by page, with the token") {
+  desk d;
+  d.pages->attach(d.node);
+  make_members(*d.store, 2'500);
+  const auto ask = [&](const std::string& target, json::object body) {
+    return d.ask("POST", target, json::serialize(body), d.token);
+  };
+  CHECK(d.ask("POST", "/admin/audience", "{}").status == 401);
+  CHECK(d.ask("GET", "/admin/audience", {}, d.token).status == 400);
+  std::int64_t walked = 0, matched = 0;
+  std::set<std::string> met;
+  json::object body{{"audience", "lang=de"}, {"list", true}};
+  int pages = 0;
+  for (bool more = true; more; ++pages) {
+    const auto page = object(ask("/admin/audience", body));
+    walked += page.at("walked").to_number<std::int64_t>();
+    matched += page.at("matched").to_number<std::int64_t>();
+    for (const auto& one : page.at("members").as_array()) {
+      CHECK(one.at("language") == "de");
+      met.emplace(one.at("chat").as_string());
+    }
+    more = page.at("next").is_string();
+    body["after"] = page.at("next");
+  }
+  CHECK(pages == 3);
+  CHECK(walked == 2'500);
+  CHECK(matched == 1'250);
+  CHECK(met.size() == 1'250);
+  CHECK_FALSE(object(ask("/admin/audience", {})).contains("members"));
+
+  const auto tagged =
+      object(ask("/admin/audience/tag",
+                 {{"tag", "beta"}, {"add", true}, {"audience", "lang=de"}}));
+  CHECK(tagged.at("changed") == tagged.at("matched"));
+  CHECK(object(ask("/admin/audience", {{"audience", "tag=beta"}}))
+            .at("matched") == tagged.at("changed"));
+  CHECK(object(ask("/admin/audience/tag",
+                   {{"tag", "vip"}, {"add", true}, {"chat", "2"}}))
+            .at("changed") == 1);
+  CHECK(object(ask("/admin/audience/tag",
+                   {{"tag", "vip"}, {"add", true}, {"chat", "-2"}}))
+            .at("changed") == 0);
+  for (const json::object& wrong :
+       std::vector<json::object>{{{"audience", "old 3d"}},
+                                 {{"audience", 1}},
+                                 {{"after", "x"}},
+                                 {{"chat", "1"}, {"audience", "lang=de"}},
+                                 {{"list", 1}}}) {
+    INFO(json::serialize(wrong));
+    CHECK(ask("/admin/audience", wrong).status == 400);
+  }
+  CHECK(ask("/admin/audience/tag", {{"tag", "a b"}}).status == 400);
+  CHECK(ask("/admin/audience/other", {}).status == 404);
+}
+
+TEST_CASE("what is kept about a chat is told, and it is forgotten by POST") {
+  desk d;
+  d.pages->attach(d.node);
+  make_members(*d.store, 2);
+  const auto ask = [&](const char* method, const std::string& target) {
+    return d.ask(method, target, {}, d.token);
+  };
+  CHECK(d.get("/admin/chats/2").status == 401);
+  CHECK(d.ask("POST", "/admin/chats/2/forget").status == 401);
+  const auto kept = object(ask("GET", "/admin/chats/2"));
+  CHECK(kept.at("chat") == "2");
+  CHECK(kept.at("kept").at("members") == 1);
+  CHECK(object(ask("GET", "/admin/chats/-7")).at("kept").at("members") == 0);
+  CHECK(ask("GET", "/admin/chats/2/forget").status == 400);
+  CHECK(ask("GET", "/admin/chats/x").status == 400);
+  CHECK(ask("POST", "/admin/chats/2").status == 400);
+  CHECK(d.node->forgotten.empty());
+  CHECK(ask("POST", "/admin/chats/-1001/forget").status == 200);
+  CHECK(d.node->forgotten == "-1001");
 }
 
 TEST_CASE("stats, chats and metrics are served") {
