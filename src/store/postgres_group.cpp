@@ -148,7 +148,7 @@ std::int64_t flags_of(const call& c) {
   return (c.policy == call_policy::at_most_once ? flag_once : 0) |
          (c.reply ? flag_reply : 0) | (c.bulk ? flag_bulk : 0) |
          (c.attempted ? flag_attempted : 0) |
-         as_column(c.campaign << campaign_bits);
+         as_column((c.bulk ? c.campaign : c.event) << number_bits);
 }
 
 std::vector<request> changes::flush(const findings& now, std::uint16_t shards) {

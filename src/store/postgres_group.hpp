@@ -131,7 +131,8 @@ constexpr std::int64_t flag_once = 1;
 constexpr std::int64_t flag_reply = 2;
 constexpr std::int64_t flag_bulk = 4;
 constexpr std::int64_t flag_attempted = 8;
-constexpr unsigned campaign_bits = 8;  ///< its number stands above them
+/// Above them stands the number of its campaign, or of its event.
+constexpr unsigned number_bits = 8;
 
 /// Locks, in the order that all nodes keep, and what is read under them; after
 /// `BEGIN` and `first`. Statements of the author's come before the locks that

@@ -51,6 +51,8 @@ result<std::vector<call>> calls_in(const result<table>& t) {
   std::vector<call> out;
   for (int i = 0; i < t->rows(); ++i) {
     const auto flags = t->integer(i, 5);
+    const bool bulk = (flags & flag_bulk) != 0;
+    const auto number = static_cast<std::uint64_t>(flags) >> number_bits;
     out.push_back({{static_cast<std::uint64_t>(t->integer(i, 0))},
                    key_of(t->integer(i, 1), t->integer(i, 2)),
                    key_of(t->integer(i, 3), t->integer(i, 4)),
@@ -61,10 +63,11 @@ result<std::vector<call>> calls_in(const result<table>& t) {
                    (flags & flag_once) != 0 ? call_policy::at_most_once
                                             : call_policy::resend,
                    (flags & flag_reply) != 0,
-                   (flags & flag_bulk) != 0,
+                   bulk,
                    (flags & flag_attempted) != 0,
                    from_ms(t->integer(i, 6)),
-                   static_cast<std::uint64_t>(flags) >> campaign_bits});
+                   bulk ? number : 0,
+                   bulk ? 0 : number});
   }
   return out;
 }

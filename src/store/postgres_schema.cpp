@@ -11,7 +11,8 @@ constexpr int least_version = 130'000;
 // Keys are two columns: kt, the kind, and kid, the number. Times are ms since
 // the epoch; in `chats` 0 and NULL are "never", and a NULL text is empty.
 // `owners.till`, `names.till` and `nodes.till` are of the server's clock.
-// `outbox.flags` has a campaign's number above its lowest eight bits.
+// `outbox.flags` has a campaign's number above its lowest eight bits, or, of a
+// call that is no campaign's, its event's.
 // What is updated in place again and again has room for that on its pages.
 constexpr const char* tables = R"sql(
 CREATE TABLE meta(name text PRIMARY KEY, value int8 NOT NULL);

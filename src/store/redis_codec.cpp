@@ -138,11 +138,12 @@ std::string call_text(const call& c) {
     out += '\t';
     out += flag ? '1' : '0';
   }
-  // A campaign's number stands in the place of the flag.
+  // A campaign's number, or an event's, stands in the place of the flag.
   out += '\t';
-  out += !c.bulk           ? "0"
-         : c.campaign == 0 ? "1"
-                           : 'c' + std::to_string(c.campaign);
+  if (c.bulk)
+    out += c.campaign == 0 ? "1" : 'c' + std::to_string(c.campaign);
+  else
+    out += c.event == 0 ? "0" : 'e' + std::to_string(c.event);
   for (const auto& field : {std::to_string(to_ms(c.at)), to_string(c.from),
                             to_string(c.to), c.method, c.label, c.target}) {
     out += '\t';
@@ -169,12 +170,13 @@ std::optional<call> read_call(std::string_view id, std::string_view text) {
   if (fields[1] == "1")
     c.policy = call_policy::at_most_once;
   c.reply = fields[2] == "1";
-  c.bulk = fields[3] != "0";
-  if (fields[3].starts_with('c')) {
-    const auto campaign = read_whole<std::uint64_t>(fields[3].substr(1));
-    if (!campaign)
+  const bool of_event = fields[3].starts_with('e');
+  c.bulk = fields[3] != "0" && !of_event;
+  if (of_event || fields[3].starts_with('c')) {
+    const auto of = read_whole<std::uint64_t>(fields[3].substr(1));
+    if (!of)
       return std::nullopt;
-    c.campaign = *campaign;
+    (of_event ? c.event : c.campaign) = *of;
   }
   c.at = from_ms(*at);
   c.from = *from;

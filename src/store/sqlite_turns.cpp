@@ -14,13 +14,15 @@ constexpr std::int64_t flag_once = 1;
 constexpr std::int64_t flag_reply = 2;
 constexpr std::int64_t flag_bulk = 4;
 constexpr std::int64_t flag_attempted = 8;
-constexpr unsigned campaign_bits = 8;  // its number stands above them
+// Above them stands the number of its campaign, or of its event.
+constexpr unsigned number_bits = 8;
 
 std::int64_t flags_of(const call& c) {
   return (c.policy == call_policy::at_most_once ? flag_once : 0) |
          (c.reply ? flag_reply : 0) | (c.bulk ? flag_bulk : 0) |
          (c.attempted ? flag_attempted : 0) |
-         static_cast<std::int64_t>(c.campaign << campaign_bits);
+         static_cast<std::int64_t>((c.bulk ? c.campaign : c.event)
+                                   << number_bits);
 }
 
 sqlite_value or_null(const std::optional<std::int64_t>& n) {
@@ -233,6 +235,8 @@ result<std::vector<call>> sqlite_engine::read_calls(shard_id shard,
       sql_.calls.query(std::int64_t{shard.value}, after, last, as_limit(limit));
   while (rows.next()) {
     const auto flags = rows.integer(5);
+    const bool bulk = (flags & flag_bulk) != 0;
+    const auto number = static_cast<std::uint64_t>(flags) >> number_bits;
     call c{{static_cast<std::uint64_t>(rows.integer(0))},
            key_of(rows.integer(1), rows.integer(2)),
            key_of(rows.integer(3), rows.integer(4)),
@@ -243,10 +247,11 @@ result<std::vector<call>> sqlite_engine::read_calls(shard_id shard,
            (flags & flag_once) != 0 ? call_policy::at_most_once
                                     : call_policy::resend,
            (flags & flag_reply) != 0,
-           (flags & flag_bulk) != 0,
+           bulk,
            (flags & flag_attempted) != 0,
            from_ms(rows.integer(6)),
-           static_cast<std::uint64_t>(flags) >> campaign_bits};
+           bulk ? number : 0,
+           bulk ? 0 : number};
     into.push_back(std::move(c));
   }
   return finish(std::move(into));

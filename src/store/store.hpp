@@ -136,6 +136,7 @@ struct call {
   bool attempted = false;      ///< `at_most_once` only: an attempt was recorded
   wall_time at;                ///< when the event of its turn was accepted
   std::uint64_t campaign = 0;  ///< `bulk` only: whose it is; 0: nobody's
+  std::uint64_t event = 0;     ///< not `bulk`: its turn's, for traces; < 2^56
 };
 
 /// A durable timer: one per (chat key, name).

@@ -35,6 +35,7 @@ TEST_CASE("a turn leaves everything it says, in one step (G4)", "[contract]") {
   t.memo = "m";
   t.calls = {call_of(key, make_call_id(held.term, 1), "cart"),
              call_of(key, make_call_id(held.term, 2))};
+  t.calls[0].event = (std::uint64_t{1} << 56) - 1;
   t.calls[1].policy = call_policy::at_most_once;
   t.calls[1].reply = t.calls[1].bulk = true;
   t.calls[1].to = other;
@@ -68,6 +69,9 @@ TEST_CASE("a turn leaves everything it says, in one step (G4)", "[contract]") {
   CHECK(calls[0].at == t.calls[0].at);
   CHECK(calls[0].policy == call_policy::resend);
   CHECK_FALSE(calls[0].reply);
+  CHECK_FALSE(calls[0].bulk);
+  CHECK(calls[0].campaign == 0);
+  CHECK(calls[0].event == t.calls[0].event);
   CHECK(calls[1].to == other);
   CHECK(calls[1].method == "sendMessage");
   CHECK(*calls[1].body == *t.calls[1].body);
