@@ -7,6 +7,7 @@
 #include "actors/chat_attempt.hpp"
 #include "actors/forget_desk.hpp"
 #include "actors/hints.hpp"
+#include "actors/spans.hpp"
 #include "actors/turn_names.hpp"
 #include "core/log.hpp"
 
@@ -23,6 +24,23 @@ double seconds(mono_time from, mono_time to) {
 /// For the log line: milliseconds, to the microsecond.
 double readable_ms(mono_time from, mono_time to) {
   return std::round(seconds(from, to) * 1e6) / 1e3;
+}
+
+const char* outcome_of_turn(const store::turn& commit,
+                            const detail::turn_result& result, bool committed) {
+  using end = detail::turn_result::end;
+  if (!committed)
+    return "dropped";
+  if (commit.dead)
+    return "dead_letter";
+  switch (result.how) {
+    case end::done: return "done";
+    case end::unhandled: return "unhandled";
+    case end::stale: return "stale";
+    case end::repeated: return "repeated";
+    case end::threw: break;
+  }
+  return "threw";
 }
 
 }  // namespace
@@ -124,6 +142,9 @@ void chat_actor::next() {
                         : shared_->since(now_->what.what.accepted_at).count();
   shared_->count.turn_wait_seconds.observe(
       double(std::max<std::int64_t>(now_->waited_ms, 0)) / 1000);
+  now_->known_as = event_number(now_->subject(key_, version_, anew_));
+  if (shared_->trace.on())
+    now_->begun = shared_->how.time->mono();
   begin_turn();
 }
 
@@ -259,7 +280,9 @@ void chat_actor::on_turn_end() {
   log::warn("turn_threw", {{"chat", to_string(key_)},
                            {"update", now_->what.what.id.value},
                            {"try", now_->tries},
-                           {"error", end.error}});
+                           {"error", end.error},
+                           {"trace", trace_text(*shared_, now_->known_as)},
+                           {"span", span_text(trace_handler())}});
   if (now_->tries >= shared_->how.turns.attempts) {
     bury(end.error);
     return;
@@ -289,6 +312,8 @@ void chat_actor::on(commit_ended& m) {
   if (!m.answer) {
     if (m.answer.error().code == errc::fenced) {
       shared_->count.fenced.add();
+      trace_handler();
+      trace_commit("fenced");
       caf::anon_send(shard_, lost_lease{owned_->held.term});
       return;  // the shard ends this actor
     }
@@ -344,8 +369,10 @@ void chat_actor::applied(const store::turn_receipt& receipt) {
     for (auto& [to, batch] : by_sender)
       caf::anon_send(*to, std::move(batch));
   }
-  for (auto& e : receipt.appended)
+  for (auto& e : receipt.appended) {
+    link_to(e);
     hint(*shared_, shared_->shard_id_of(e.key), {e});
+  }
   for (auto& t : turn.set)
     caf::anon_send(shared_->timers, timer_armed{t.due});
   finish(true);
@@ -353,17 +380,22 @@ void chat_actor::applied(const store::turn_receipt& receipt) {
 
 void chat_actor::finish(bool committed) {
   using end = detail::turn_result::end;
+  const auto* outcome = outcome_of_turn(now_->commit, now_->result, committed);
   auto& count = shared_->count;
   const bool waits = now_->lock && now_->lock->waits;
   release_locks(committed);
+  const auto span = waits ? tracing::span_id{} : trace_turn(outcome);
   if (committed && !waits) {
     if (!now_->commit.dead)
       give_back_unused();
     if (now_->commit.dead) {
       count.dead_letters.add();
-      log::error("dead_letter", {{"chat", to_string(key_)},
-                                 {"update", now_->what.what.id.value},
-                                 {"error", *now_->commit.dead}});
+      log::error("dead_letter",
+                 {{"chat", to_string(key_)},
+                  {"update", now_->what.what.id.value},
+                  {"error", *now_->commit.dead},
+                  {"trace", trace_text(*shared_, now_->known_as)},
+                  {"span", span_text(span)}});
     } else {
       switch (now_->result.how) {
         case end::done: count.turns_done.add(); break;
@@ -379,7 +411,7 @@ void chat_actor::finish(bool committed) {
     }
   }
   if (log::enabled(log::level::info) && !waits)
-    log_turn(committed);
+    log_turn(outcome, span);
   if (now_->what.fired)
     caf::anon_send(shared_->timers, timer_done{std::move(*now_->what.fired)});
   else
@@ -395,16 +427,8 @@ void chat_actor::finish(bool committed) {
   next();
 }
 
-void chat_actor::log_turn(bool committed) const {
+void chat_actor::log_turn(const char* outcome, tracing::span_id span) const {
   auto& x = *now_;
-  auto outcome =
-      !committed                                            ? "dropped"
-      : x.commit.dead                                       ? "dead_letter"
-      : x.result.how == detail::turn_result::end::done      ? "done"
-      : x.result.how == detail::turn_result::end::unhandled ? "unhandled"
-      : x.result.how == detail::turn_result::end::stale     ? "stale"
-      : x.result.how == detail::turn_result::end::repeated  ? "repeated"
-                                                            : "threw";
   log::info("turn", {{"update", x.what.what.id.value},
                      {"chat", to_string(key_)},
                      {"kind", x.result.kind},
@@ -414,7 +438,9 @@ void chat_actor::log_turn(bool committed) const {
                      {"calls", std::uint64_t{x.result.wanted.calls.size()}},
                      {"tries", x.tries},
                      {"outcome", outcome},
-                     {"error_class", x.commit.dead ? "handler" : ""}});
+                     {"error_class", x.commit.dead ? "handler" : ""},
+                     {"trace", trace_text(*shared_, x.known_as)},
+                     {"span", span_text(span)}});
 }
 
 void chat_actor::retry_later(unsigned attempts, milliseconds first,

@@ -81,7 +81,13 @@ class chat_actor : public actor_base {
                           caf::actor chat, attempt& job);
   void applied(const store::turn_receipt& receipt);
   void finish(bool committed);
-  void log_turn(bool committed) const;
+  void log_turn(const char* outcome, tracing::span_id span) const;
+  tracing::span span_in_turn(const char* name) const;
+  tracing::span_id trace_handler();
+  void trace_commit(const std::string& refused);
+  void trace_wait();
+  tracing::span_id trace_turn(const char* outcome);
+  void link_to(const store::entry& told);
   void retry_later(unsigned attempts, milliseconds first, milliseconds most);
 
   const std::shared_ptr<services> shared_;

@@ -35,6 +35,9 @@ struct chat_actor::attempt {
   wall_time ended{};  ///< the handler, for what its commit says
 
   std::string identity;  ///< of the event
+  std::uint64_t known_as = 0;  ///< to traces
+  mono_time begun{};           ///< its first attempt
+  std::vector<tracing::link> links;
 
   // Keys of `once` (see turn_names.hpp).
   std::vector<std::string> taken;      ///< others have them

@@ -112,7 +112,8 @@ void lane::advance(moment now, actions& out) {
   if (moved_to_ != 0)
     body = store::make_payload(telegram::with_chat_id(*body, moved_to_));
   out.push_back(send{head.call.id, !head.call.label.empty(), head.call.method,
-                     std::move(body), head.call.from, last_start(head, now)});
+                     std::move(body), head.call.from, last_start(head, now),
+                     head.of()});
 }
 
 /// The windows take a call without an answer to have arrived `margin` after

@@ -61,6 +61,12 @@ class lane {
     mono_time at;
     bool arrived;
   };
+  /// How traces know a call, and what they say of it.
+  struct origin {
+    std::uint64_t event;  ///< see `store::call`
+    mono_time since;      ///< when the lane got it
+    unsigned attempts;    ///< begun, this one included
+  };
   /// Make the call; answer with `answered`.
   struct send {
     call_id id;
@@ -70,6 +76,7 @@ class lane {
     chat_key from;
     /// Not to be begun after: the budget takes it to have arrived soon after.
     mono_time begin_by;
+    origin of;
   };
   /// Record an outcome; answer with `marked` if so told.
   struct settle {
@@ -77,6 +84,8 @@ class lane {
     wall_time accepted_at;  ///< of the event that the call answers
     bool reply;
     bool tell;
+    std::string method;
+    origin of;
   };
   /// Load the bodies of these calls; answer with `fetched`.
   struct fetch {
@@ -188,6 +197,8 @@ class lane {
     mono_time not_before{};  ///< express only
     bool flying = false;     ///< express only
     bool asked = false;      ///< its body is under way from the store
+
+    origin of() const { return {call.event, since, attempts}; }
   };
 
   item make_item(store::call what, moment now) const;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "actors/spans.hpp"
 #include "core/log.hpp"
 #include "telegram/call.hpp"
 
@@ -193,20 +194,20 @@ void lane_actor::operator()(lane::give_back& a) {
 }
 
 void lane_actor::operator()(lane::send& a) {
-  departed_ = shared_->how.time->mono();
+  const auto now = shared_->how.time->mono();
+  attempt_mark mark{std::move(a.method), a.of, now};
   count_flying(1);
-  if (!owned_->safe(departed_)) {
+  if (!owned_->safe(now)) {
     shared_->count.held_back.add();
-    send(this, lane_answer{a.id, a.from, a.labelled,
+    send(this, lane_answer{a.id, a.from, a.labelled, std::move(mark),
                            http::failure{lapsed(), false}, true});
     return;
   }
   auto& senders = shared_->senders;
   auto& to = senders[stable_hash(to_) % senders.size()];
-  caf::anon_send(
-      to, send_call{caf::actor_cast<caf::actor>(this), a.id, a.from, a.labelled,
-                    std::move(a.method), std::move(a.body),
-                    std::min(a.begin_by, owned_->safe_until())});
+  caf::anon_send(to, send_call{caf::actor_cast<caf::actor>(this), a.id, a.from,
+                               a.labelled, std::move(mark), std::move(a.body),
+                               std::min(a.begin_by, owned_->safe_until())});
 }
 
 void lane_actor::operator()(lane::settle& a) {
@@ -233,16 +234,22 @@ void lane_actor::operator()(lane::settle& a) {
     case store::call_outcome::collapsed: count.calls_collapsed.add(); break;
     case store::call_outcome::attempting: break;
   }
+  const auto span = trace_call(*shared_, to_, a);
   if (s.dead && !s.dead_body) {
-    log::warn("campaign_call_refused", {{"chat", to_string(to_)},
-                                        {"campaign", std::int64_t(s.campaign)},
-                                        {"error", *s.dead}});
+    log::warn("campaign_call_refused",
+              {{"chat", to_string(to_)},
+               {"campaign", std::int64_t(s.campaign)},
+               {"error", *s.dead},
+               {"trace", trace_text(*shared_, a.of.event)},
+               {"span", span_text(span)}});
     s.dead.reset();
   } else if (s.dead) {
     count.dead_letters.add();
-    log::error(
-        "dead_call",
-        {{"chat", to_string(to_)}, {"call", s.id.value}, {"error", *s.dead}});
+    log::error("dead_call", {{"chat", to_string(to_)},
+                             {"call", s.id.value},
+                             {"error", *s.dead},
+                             {"trace", trace_text(*shared_, a.of.event)},
+                             {"span", span_text(span)}});
   }
   state_->done += 1;
   state_->waiting -= 1;
@@ -311,12 +318,12 @@ void lane_actor::on_answer(lane_answer& m) {
         std::get<telegram::answer>(end.what).what == verdict::sent)
       end.result = telegram::result_of(r.body);
     shared_->count.call_seconds.observe(
-        std::chrono::duration<double>(now.mono - departed_).count());
+        std::chrono::duration<double>(now.mono - m.mark.departed).count());
   } else {
     end.what = m.answer.error();
   }
   if (!m.held_back)
-    count_answer(end);
+    count_answer(end, m.mark, trace_attempt(*shared_, to_, m, end, now.mono));
   lane::actions todo;
   machine_.answered(m.id, m.from, std::move(end), now, todo);
   perform(todo);
@@ -324,15 +331,20 @@ void lane_actor::on_answer(lane_answer& m) {
   count_flying(-1);
 }
 
-void lane_actor::count_answer(const attempt_end& end) {
+void lane_actor::count_answer(const attempt_end& end, const attempt_mark& mark,
+                              tracing::span_id span) {
   auto& count = shared_->count;
   if (auto failure = std::get_if<http::failure>(&end.what)) {
     count.network_failures.add();
     if (failure->maybe_sent)
       count.unknown_outcomes.add();
-    log::warn("call_unanswered", {{"chat", to_string(to_)},
-                                  {"maybe_sent", failure->maybe_sent},
-                                  {"error", to_string(failure->what)}});
+    log::warn("call_unanswered",
+              {{"chat", to_string(to_)},
+               {"method", mark.method},
+               {"maybe_sent", failure->maybe_sent},
+               {"error", to_string(failure->what)},
+               {"trace", trace_text(*shared_, mark.of.event)},
+               {"span", span_text(span)}});
     return;
   }
   auto& answer = std::get<telegram::answer>(end.what);
@@ -348,8 +360,11 @@ void lane_actor::count_answer(const attempt_end& end) {
     case verdict::bad_token:
       count.answers_refused.add();
       log::warn("call_refused", {{"chat", to_string(to_)},
+                                 {"method", mark.method},
                                  {"code", answer.code},
-                                 {"description", answer.description}});
+                                 {"description", answer.description},
+                                 {"trace", trace_text(*shared_, mark.of.event)},
+                                 {"span", span_text(span)}});
       break;
     default: break;
   }

@@ -36,7 +36,8 @@ class lane_actor : public actor_base {
   void operator()(lane::forget& a);
   void operator()(lane::report& a);
   void on_answer(lane_answer& m);
-  void count_answer(const attempt_end& end);
+  void count_answer(const attempt_end& end, const attempt_mark& mark,
+                    tracing::span_id span);
   void count_flying(std::int64_t n);
   void count_told(std::int64_t n);
   void look_around();
@@ -48,7 +49,6 @@ class lane_actor : public actor_base {
   const chat_key to_;
   const std::shared_ptr<slot_state> state_;
   lane machine_;
-  mono_time departed_{};
   mono_time wake_set_{};
   std::int64_t told_ = 0;   ///< outcomes we wait to be told of
   bool inherited_ = false;  ///< a call of an earlier process was counted

@@ -208,7 +208,7 @@ void lane::advance_express(moment now, actions& out) {
     x.flying = true;
     ++x.attempts;
     out.push_back(send{x.call.id, !x.call.label.empty(), x.call.method,
-                       x.call.body, x.call.from, mono_time::max()});
+                       x.call.body, x.call.from, mono_time::max(), x.of()});
   }
 }
 
@@ -245,7 +245,8 @@ void lane::settle_item(const item& what, call_outcome how,
   s.label = what.call.label;
   s.campaign = what.call.campaign;
   if (how == call_outcome::attempting) {
-    out.push_back(settle{std::move(s), what.call.at, false, true});
+    out.push_back(
+        settle{std::move(s), what.call.at, false, true, {}, what.of()});
     return;
   }
   if (left) {
@@ -274,7 +275,8 @@ void lane::settle_item(const item& what, call_outcome how,
     s.dead_body = nullptr;
   if (answer && answer->what == verdict::refused && what.call.label.empty())
     s.dead = std::to_string(answer->code) + " " + answer->description;
-  out.push_back(settle{std::move(s), what.call.at, what.call.reply, false});
+  out.push_back(settle{std::move(s), what.call.at, what.call.reply, false,
+                       what.call.method, what.of()});
 }
 
 void lane::drop_all(const telegram::answer& why, moment now, actions& out) {

@@ -50,6 +50,8 @@ struct web_arrival {
   store::arrival what;
   http::responder answer;
   mono_time since;
+  /// Who posted it says that it is part of a trace of theirs.
+  std::optional<tracing::remote_span> theirs;
 };
 
 // -- to shards ----------------------------------------------------------------
@@ -239,10 +241,17 @@ struct lane_permit {
   window::ticket ticket;
   mono_time at;  ///< when it was granted
 };
+/// What an attempt at a call is told by, in traces and in the log.
+struct attempt_mark {
+  std::string method;
+  lane::origin of;
+  mono_time departed;
+};
 struct lane_answer {
   call_id id;
   chat_key from;
   bool labelled;
+  attempt_mark mark;
   boost::system::result<http::response, http::failure> answer;
   bool held_back = false;  ///< by us: it never left
 };
@@ -302,7 +311,7 @@ struct send_call {
   call_id id;
   chat_key from;
   bool labelled;
-  std::string method;
+  attempt_mark mark;
   store::payload body;
   mono_time begin_by;
 };

@@ -310,6 +310,9 @@ void node::webhook(http::request&& what, http::responder answer) {
     answer(come_back(overload_pause_s, "the owner of its shard is overloaded"));
     return;
   }
+  std::optional<tracing::remote_span> theirs;
+  if (s.trace.on())
+    theirs = tracing::read_traceparent(what.headers.find("traceparent"));
   s.accepting += 1;
   auto now = s.now();
   caf::anon_send(
@@ -317,7 +320,8 @@ void node::webhook(http::request&& what, http::responder answer) {
       web_arrival{{where->id, where->key,
                    store::make_payload(std::move(what.body)), now.wall},
                   std::move(answer),
-                  now.mono});
+                  now.mono,
+                  theirs});
 }
 
 bool node::ready() const noexcept {

@@ -10,6 +10,7 @@
 #include "core/callback.hpp"
 #include "core/clock.hpp"
 #include "core/metrics.hpp"
+#include "core/span.hpp"
 #include "http/client.hpp"
 #include "http/http.hpp"
 #include "http/server.hpp"
@@ -79,6 +80,15 @@ struct cluster_options {
   std::int64_t protocol = cluster_protocol;
 };
 
+/// Spans of what is done for an update (tracer.hpp).
+struct trace_options {
+  tracing::sink* into = nullptr;  ///< null: none. Outlives the node
+  double sample = 1;              ///< part of the traces, 0 to 1
+  /// Where calls go, to be shown.
+  std::string server_address = {};
+  std::uint16_t server_port = 0;
+};
+
 struct node_options {
   std::string name = "node";
   std::string bot_token;
@@ -93,6 +103,7 @@ struct node_options {
   turn_options turns;
   send_options sending;
   cluster_options cluster;
+  trace_options tracing;
   milliseconds chat_idle{60'000};   ///< then a chat actor is passivated
   milliseconds timer_look{30'000};  ///< at least this often: wall clocks jump
   /// Accepted, waiting in memory; over it 503. Of what others accept for us

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "actors/hints.hpp"
+#include "actors/spans.hpp"
 #include "core/json.hpp"
 #include "core/log.hpp"
 #include "telegram/call.hpp"
@@ -21,6 +22,16 @@ constexpr milliseconds longest_pause{30'000};
 // The server holds a call for the whole poll timeout and may be slow.
 constexpr milliseconds answer_slack{15'000};
 constexpr const char* poll_lease = "poller";
+
+void trace_polled(services& shared, const std::vector<store::arrival>& batch,
+                  const std::vector<store::receipt>& receipts) {
+  if (!shared.trace.on())
+    return;
+  for (std::size_t i = 0; i < batch.size(); ++i)
+    trace_accept(shared, batch[i],
+                 {false, shared.trace.ns(batch[i].at), std::nullopt},
+                 &receipts[i], nullptr);
+}
 
 }  // namespace
 
@@ -217,6 +228,7 @@ void poller_actor::on_accepted(poll_accepted& m) {
     return;
   }
   shared_->store_down = false;
+  trace_polled(*shared_, *m.batch, *m.answer);
   hint_shards(*shared_, *m.batch, *m.answer);
   shared_->accepting -= std::int64_t(m.batch->size());
   offset_ = m.next_offset;

@@ -13,15 +13,17 @@ caf::behavior sender_actor::make_behavior() {
       [this](send_call& m) {
         http::request r;
         r.method = "POST";
-        r.target = prefix_ + m.method;
+        r.target = prefix_ + m.mark.method;
         r.headers.add("Content-Type", "application/json");
         r.body = *m.body;
         shared_->telegram.send(
             std::move(r), shared_->how.sending.timeout,
             [lane = std::move(m.lane), id = m.id, from = m.from,
-             labelled = m.labelled](auto answer) {
-              caf::anon_send(
-                  lane, lane_answer{id, from, labelled, std::move(answer)});
+             labelled = m.labelled,
+             mark = std::move(m.mark)](auto answer) mutable {
+              caf::anon_send(lane,
+                             lane_answer{id, from, labelled, std::move(mark),
+                                         std::move(answer)});
             },
             m.begin_by);
       },

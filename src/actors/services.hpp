@@ -12,6 +12,7 @@
 #include "actors/lane.hpp"
 #include "actors/meters.hpp"
 #include "actors/node.hpp"
+#include "actors/tracer.hpp"
 #include "actors/turn_pool.hpp"
 
 namespace troupe::actors {
@@ -80,6 +81,7 @@ struct services {
         telegram{t},
         loop{l},
         count{r},
+        trace{how.tracing, how.bot_token, *how.time},
         chat_per_second{how.limits.chat_per_second},
         group_per_minute{how.limits.group_per_minute},
         follows{std::make_unique<std::atomic<bool>[]>(s.shards())},
@@ -93,6 +95,7 @@ struct services {
   http::client& telegram;
   net::loop& loop;
   meters count;
+  tracer trace;
   /// As they are now: they may change while the node runs. Those in `how` are
   /// of the start.
   std::atomic<unsigned> chat_per_second, group_per_minute;

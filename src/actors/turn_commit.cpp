@@ -78,6 +78,13 @@ std::string identity_of(const turn_subject& what) {
          std::to_string(what.entry->seq.value);
 }
 
+std::uint64_t event_number(const turn_subject& what) {
+  if (!what.fired && what.entry->type == store::entry_kind::update)
+    return event_number(what.entry->id);
+  const auto named = static_cast<std::uint64_t>(stable_hash(identity_of(what)));
+  return (named & (not_an_update - 1)) | not_an_update;
+}
+
 store::turn bare_commit(const turn_subject& what) {
   store::turn t;
   t.key = what.key;
@@ -121,6 +128,7 @@ store::turn commit_of(const turn_subject& what, detail::turn_result& result,
   auto t = bare_commit(what);
   auto accepted = what.fired ? now : what.entry->accepted_at;
   auto& wanted = result.wanted;
+  const auto event = wanted.calls.empty() ? 0 : event_number(what);
   if (wanted.state)
     t.state = std::move(wanted.state);
   if (wanted.mode)
@@ -143,6 +151,7 @@ store::turn commit_of(const turn_subject& what, detail::turn_result& result,
                               : store::call_policy::resend;
     c.reply = w.reply;
     c.at = accepted;
+    c.event = event;
     t.calls.push_back(std::move(c));
   }
   for (auto& w : wanted.timers)

@@ -29,6 +29,10 @@ std::uint64_t seed_of(const turn_subject& what) noexcept;
 /// event ever has that name. (A timer set again for the same instant has.)
 std::string identity_of(const turn_subject& what);
 
+/// By what number traces know this event, wherever it is turned: an update's is
+/// its id, others' begin with `not_an_update`.
+std::uint64_t event_number(const turn_subject& what);
+
 /// What acknowledges the subject and changes nothing else; clears an expired
 /// record.
 store::turn bare_commit(const turn_subject& what);

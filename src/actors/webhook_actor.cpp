@@ -1,6 +1,7 @@
 #include "actors/webhook_actor.hpp"
 
 #include "actors/hints.hpp"
+#include "actors/spans.hpp"
 #include "actors/webhook_gate.hpp"
 #include "core/log.hpp"
 
@@ -18,10 +19,24 @@ http::response accepted() {
   return r;
 }
 
+void trace_all(services& shared, const std::vector<web_arrival>& batch,
+               const std::vector<store::arrival>& arrivals,
+               const result<std::vector<store::receipt>>& receipts) {
+  if (!shared.trace.on())
+    return;
+  const auto why = receipts ? error{} : receipts.error();
+  for (std::size_t i = 0; i < batch.size(); ++i)
+    trace_accept(shared, arrivals[i],
+                 {true, shared.trace.ns(batch[i].since), batch[i].theirs},
+                 receipts ? &(*receipts)[i] : nullptr,
+                 receipts ? nullptr : &why);
+}
+
 void answer_all(services& shared, std::vector<web_arrival>& batch,
                 std::vector<store::arrival>& arrivals,
                 const result<std::vector<store::receipt>>& receipts) {
   auto& count = shared.count;
+  trace_all(shared, batch, arrivals, receipts);
   if (!receipts) {
     shared.accepting -= std::int64_t(batch.size());
     shared.store_failed();
