@@ -391,7 +391,8 @@ std::string help_text(const std::string& program) {
     left += key.secret ? environment_of(key) : flag_of(key);
     out += padded(left, 34);
     std::string right{key.help};
-    if (key.form == shape::integer || key.form == shape::choice) {
+    if (key.form == shape::integer || key.form == shape::choice ||
+        key.form == shape::ratio) {
       right += " (" + type_of(key) + ')';
     }
     if (key.secret)

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <charconv>
 
 #include "app/settings_file.hpp"
 #include "core/json.hpp"
@@ -143,6 +144,13 @@ actors::node_options node_options_of(const settings& from,
   out.max_pending = narrow<std::size_t>(from.overload_max_pending);
   out.max_unread = out.max_pending;
   out.workers = narrow<unsigned>(from.node_workers);
+  std::from_chars(from.tracing_sample.data(),
+                  from.tracing_sample.data() + from.tracing_sample.size(),
+                  out.tracing.sample);
+  if (const auto server = http::parse_origin(from.bot_api_root)) {
+    out.tracing.server_address = server->host;
+    out.tracing.server_port = server->port;
+  }
   auto& road = out.cluster.road;
   road.host.clear();
   if (const auto listen = parse_endpoint(from.cluster_listen)) {

@@ -13,6 +13,7 @@
 #include "app/derived.hpp"
 #include "app/machine.hpp"
 #include "app/registrar.hpp"
+#include "app/span_exporter.hpp"
 #include "app/stats_server.hpp"
 #include "core/log.hpp"
 #include "http/client.hpp"
@@ -24,6 +25,9 @@ namespace {
 
 /// Beyond `drain.seconds`: for closing sockets, actors and the store.
 constexpr milliseconds teardown_time{10'000};
+
+/// For a collector to take what is left; a dead one holds up no restart.
+constexpr milliseconds last_spans{2'000};
 
 /// Under this, a busy bot may run out of files.
 constexpr std::uint64_t few_files = 4096;
@@ -244,6 +248,10 @@ class program {
     if (!client)
       return fail("bot.api_root", client.error());
     client_ = std::move(*client);
+    auto spans = exporter_of(with_, metrics_);
+    if (!spans)
+      return fail("tracing.endpoint", spans.error());
+    spans_ = std::move(*spans);
     return std::nullopt;
   }
 
@@ -292,6 +300,8 @@ class program {
       signalled_ = starting_->end();
       starting_.reset();
     };
+    how.tracing.into = spans_.get();
+    name_spans(me.username);
     how.asked_to_drain = [this] {
       told_to_drain_ = true;
       stop_.interrupt();
@@ -315,11 +325,17 @@ class program {
     return std::nullopt;
   }
 
+  void name_spans(const std::string& bot) {
+    if (spans_ && !bot.empty())
+      spans_->rename(bot);
+  }
+
   void register_bot(bool identified) {
     registrar_.emplace(
         with_, bot_api{*client_, with_.bot_token}, identified,
         [this](std::string name) {
           identified_ = true;
+          name_spans(name);
           node_->identify(std::move(name));
         },
         [this] {
@@ -416,6 +432,8 @@ class program {
     client_->close();
     registrar_.reset();  // it may be telling the node who we are
     node_.reset();
+    if (spans_)
+      spans_->close(last_spans);
     store_->close();
   }
 
@@ -439,6 +457,7 @@ class program {
   net::loop serving_;
   net::loop calling_;
   std::unique_ptr<http::client> client_;
+  std::unique_ptr<span_exporter> spans_;  ///< or null
   std::unique_ptr<actors::node> node_;
   std::unique_ptr<stats_server> stats_;
   std::unique_ptr<http::server> webhook_;

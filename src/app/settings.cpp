@@ -41,6 +41,12 @@ std::optional<std::string> assign(settings& to, const key_spec& key,
   if (text.empty()) {
     if (!key.may_be_empty)
       return "must not be empty: " + type_of(key);
+  } else if (key.form == shape::ratio) {
+    double part = -1;
+    const char* const end = text.data() + text.size();
+    const auto [stop, code] = std::from_chars(text.data(), end, part);
+    if (code != std::errc{} || stop != end || !(part >= 0 && part <= 1))
+      return wrong("a " + type_of(key));
   } else if (key.form == shape::choice) {
     if (std::ranges::find(key.choices, text) == key.choices.end()) {
       return wrong("one of " + type_of(key));
@@ -90,6 +96,7 @@ class reader {
     read_secret("bot.token");
     read_secret("webhook.secret");
     read_secret("stats.token");
+    read_secret("tracing.headers");
     if (problems_.empty())
       check_settings(out_.values, problems_, out_.warnings);
     if (problems_.empty())
@@ -162,13 +169,23 @@ class reader {
       return;
     }
     const bool number = key->form == shape::integer;
-    if (one.what != (number ? type::integer : type::text)) {
+    const bool ratio = key->form == shape::ratio;
+    const bool fits = ratio
+                          ? one.what == type::real || one.what == type::integer
+                      : number ? one.what == type::integer
+                               : one.what == type::text;
+    if (!fits) {
       std::string is = one.text;
       if (one.what == type::text)
         is = "text";
       if (one.what == type::integer)
         is = "an integer";
-      problem(where, "must be " + std::string{number ? "an " : ""} +
+      if (one.what == type::real)
+        is = "floating-point";
+      problem(where, "must be " +
+                         std::string{number  ? "an "
+                                     : ratio ? "a "
+                                             : ""} +
                          type_of(*key) + ", not " + is);
       return;
     }

@@ -45,6 +45,8 @@ struct settings {
   std::int64_t overload_max_pending = 0;
   std::int64_t drain_seconds = 0;
   std::string log_level;
+  std::string tracing_endpoint, tracing_sample;
+  std::string tracing_headers, tracing_headers_file;
 };
 
 /// What a value must look like.
@@ -52,6 +54,7 @@ enum class shape : std::uint8_t {
   text,
   choice,   ///< one of `choices`
   integer,  ///< `least` to `most`
+  ratio,    ///< 0 to 1, kept as text
   address,  ///< `host:port`
   url,      ///< starts with http:// or https://; never echoed
   path,     ///< of a file

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "app/otlp.hpp"
+#include "core/log.hpp"
 #include "http/client.hpp"
 #include "telegram/call.hpp"
 #include "telegram/update.hpp"
@@ -116,6 +118,28 @@ void check_cluster(const settings& v, texts& problems) {
   }
 }
 
+void check_tracing(const settings& v, texts& problems, texts& warnings) {
+  const auto headers = read_otlp_headers(v.tracing_headers);
+  if (!headers) {
+    problem(problems, "tracing.headers", headers.error().context);
+    return;
+  }
+  // All of it is a secret already, but a value may turn up alone.
+  for (const auto& [name, value] : *headers) {
+    log::add_secret(value);
+    if (const auto word = value.rfind(' '); word != std::string::npos)
+      log::add_secret(value.substr(word + 1));
+  }
+  const auto to = http::parse_origin(v.tracing_endpoint);
+  if (headers->empty() || !to)
+    return;
+  const bool near = to->host == "localhost" || endpoint{to->host, 0}.loopback();
+  if (!to->tls && !near)
+    warnings.emplace_back(
+        "tracing.headers: travel unencrypted, since tracing.endpoint is "
+        "http://");
+}
+
 }  // namespace
 
 void check_settings(const settings& v, texts& problems, texts& warnings) {
@@ -123,6 +147,7 @@ void check_settings(const settings& v, texts& problems, texts& warnings) {
   check_secrets(v, problems);
   check_webhook(v, problems, warnings);
   check_cluster(v, problems);
+  check_tracing(v, problems, warnings);
   if (!v.stats_listen.empty()) {
     const auto listen = parse_endpoint(v.stats_listen);
     if (listen && !listen->loopback() && v.stats_token.empty()) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <memory>
 #include <sstream>
@@ -33,6 +34,11 @@ void flatten(const toml::table& from, const std::string& prefix,
     } else if (const auto* number = node.as_integer()) {
       one.what = file_value::type::integer;
       one.text = std::to_string(number->get());
+    } else if (const auto* real = node.as_floating_point()) {
+      one.what = file_value::type::real;
+      char digits[32];
+      const auto end = std::to_chars(digits, std::end(digits), real->get());
+      one.text.assign(digits, end.ptr);
     } else {
       std::ostringstream name;
       name << node.type();

@@ -10,7 +10,7 @@ namespace troupe::app {
 
 /// One `key = value` of a TOML file, its tables flattened into the name.
 struct file_value {
-  enum class type : std::uint8_t { text, integer, other, empty_section };
+  enum class type : std::uint8_t { text, integer, real, other, empty_section };
   std::string name;  ///< "limits.margin_ms"
   unsigned line = 0;
   type what = type::other;

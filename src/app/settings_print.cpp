@@ -46,6 +46,8 @@ std::string written(const settings& from, const key_spec& key) {
   if (const auto* n = std::get_if<std::int64_t settings::*>(&key.slot)) {
     return std::to_string(from.**n);
   }
+  if (key.form == shape::ratio)
+    return from.*std::get<std::string settings::*>(key.slot);
   if (key.name == "store.url")
     return toml_string(shown_store(from.store_url));
   return toml_string(from.*std::get<std::string settings::*>(key.slot));

@@ -215,6 +215,21 @@ const key_spec table[] = {
      0,
      0,
      {"debug", "info", "warn", "error", "off"}},
+    // -- tracing
+    {"tracing.endpoint", &s::tracing_endpoint, shape::url, "",
+     "The OpenTelemetry collector that takes our spans (OTLP over HTTP, JSON), "
+     "as http://127.0.0.1:4318; /v1/traces is appended. Unset: no spans are "
+     "made.",
+     empty_ok},
+    {"tracing.sample", &s::tracing_sample, shape::ratio, "1",
+     "Which part of the updates is traced, each with all its spans; every node "
+     "chooses the same ones."},
+    {"tracing.headers", &s::tracing_headers, shape::text, "",
+     "Headers for the collector, as an API key: name=value, with commas "
+     "between; values may be percent-encoded.",
+     empty_ok, is_secret},
+    {"tracing.headers_file", &s::tracing_headers_file, shape::path, "",
+     "A file that holds these headers and nothing else.", empty_ok},
 };
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
@@ -269,6 +284,7 @@ std::string type_of(const key_spec& key) {
     case shape::integer:
       return "integer, " + std::to_string(key.least) + " to " +
              std::to_string(key.most);
+    case shape::ratio: return "number, 0 to 1";
     case shape::choice: break;
   }
   std::string out;
