@@ -80,6 +80,7 @@ result<> sqlite_engine::end() {
   flush();
   sql_.commit.run();
   if (db_.failure()) {
+    log_full_ = log_full_ || sqlite3_errcode(db_.handle()) == SQLITE_FULL;
     auto why = failed();
     undo();
     return why;
@@ -279,10 +280,16 @@ void sqlite_engine::checkpoint() {
 void sqlite_engine::tidy() {
   if (scrub_)
     scrub();
-  if (log_pages_ >= checkpoint_pages)
-    checkpoint();
   // Real time paces the sweep; what is old is judged by the store's clock.
   const auto tick = std::chrono::steady_clock::now();
+  // On a full disk what the log holds may still fit into the database, and the
+  // log begins anew in the space that it has.
+  const bool stuck = log_full_ && tick - checkpointed_ >= sweep_pause;
+  if (log_pages_ >= checkpoint_pages || stuck) {
+    checkpointed_ = tick;
+    log_full_ = false;
+    checkpoint();
+  }
   if (tick - swept_ < sweep_pause)
     return;
   swept_ = tick;

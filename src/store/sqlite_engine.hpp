@@ -169,6 +169,8 @@ class sqlite_engine final : public engine {
 
   int log_pages_ = 0;
   bool scrub_ = false;  ///< what was forgotten may still be in free space
+  bool log_full_ = false;  // it could not grow
+  mono_time checkpointed_{};
   // Whether this kind of house-keeping failed last time.
   bool checkpoint_failed_ = false;
   bool sweep_failed_ = false;

@@ -123,6 +123,44 @@ TEST_CASE(
   CHECK(number(v, "torn_turns") == 0);
 }
 
+TEST_CASE("G11: a log that fills the disk is put into the store, and goes on") {
+  const scratch files;
+  const small_disk disk{files / "disk"};
+  if (!disk.mounted()) {
+    std::cout << "SKIPPED: full log: no tmpfs can be mounted: " << disk.why()
+              << std::endl;
+    return;
+  }
+  stage on{{"--global-per-second", "0", "--chat-per-second", "0",
+            "--time-scale", "0.2"},
+           {{"TROUPE_LIMITS_GLOBAL_PER_SECOND", "0"},
+            {"TROUPE_LIMITS_CHAT_PER_SECOND", "0"},
+            {"TROUPE_LOG_LEVEL", "error"},
+            {"TROUPE_STORE_URL", "sqlite:" + (disk / "troupe.db")}}};
+  on.start_bot();
+  // One by one: each has commits, and so pages of the log, of its own. It would
+  // be emptied at 8 MiB, which is more than there is.
+  int texts = 0;
+  const auto refusals = [&] {
+    return number(on.sim_state(), "failed_deliveries");
+  };
+  while (refusals() == 0 && texts < 2'000) {
+    on.write(100 + texts % 20, "t" + std::to_string(texts));
+    ++texts;
+    REQUIRE(eventually([&] { return on.idle() || refusals() > 0; }));
+  }
+  CHECK(refusals() > 0);
+  REQUIRE(eventually([&] { return on.idle() && on.ready(); }));
+  on.stop();
+  const json::object v = on.verdict();
+  INFO(json::serialize(v));
+  CHECK(number(v, "updates") == texts);
+  CHECK(number(v, "accepted") == texts);
+  CHECK(number(v, "lost") == 0);
+  CHECK(number(v, "order_violations") == 0);
+  CHECK(number(v, "state_errors") == 0);
+}
+
 TEST_CASE("a start on a full disk ends with 1 and leaves no half store") {
   const scratch files;
   const small_disk disk{files / "disk"};
