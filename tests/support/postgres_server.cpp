@@ -94,9 +94,10 @@ std::uint16_t free_port() {
   ::_exit(127);
 }
 
-pid_t launch(const std::string& program, std::vector<std::string> words,
+// PostgreSQL's programs find each other by the path that they were called with.
+pid_t launch(std::string program, std::vector<std::string> words,
              const fs::path& dir) {
-  std::vector<char*> args;
+  std::vector<char*> args{program.data()};
   for (auto& one : words)
     args.push_back(one.data());
   args.push_back(nullptr);
@@ -146,7 +147,7 @@ const fs::path& pristine() {
   static const struct once {
     once() : dir{own_directory()} {
       run(programs() / "initdb",
-          {"initdb", "-D", (dir / "data").string(), "-A", "trust", "-U",
+          {"-D", (dir / "data").string(), "-A", "trust", "-U",
            "troupe", "-E", "UTF8", "--locale=C", "--no-sync"},
           dir);
     }
@@ -211,7 +212,7 @@ postgres_server::~postgres_server() {
 void postgres_server::start() {
   pid_ = launch(
       programs() / "postgres",
-      {"postgres", "-D", (dir_ / "data").string(), "-p", std::to_string(port_)},
+      {"-D", (dir_ / "data").string(), "-p", std::to_string(port_)},
       dir_);
   bool ended = false;
   const bool up = eventually([&] {
