@@ -60,10 +60,30 @@ void registrar::stop() {
     const std::lock_guard lock{mutex_};
     stop_ = true;
   }
-  stopped_.notify_all();
+  told_.notify_all();
+}
+
+void registrar::again(settings with) {
+  {
+    const std::lock_guard lock{mutex_};
+    wanted_ = std::move(with);
+  }
+  told_.notify_all();
 }
 
 void registrar::work() {
+  for (;;) {
+    introduce();
+    std::unique_lock lock{mutex_};
+    told_.wait(lock, [this] { return stop_ || wanted_; });
+    if (stop_)
+      return;
+    with_ = std::move(*wanted_);
+    wanted_.reset();
+  }
+}
+
+void registrar::introduce() {
   if (!identified_ && !until_done(&registrar::identify))
     return;
   if (with_.bot_mode == "polling") {
@@ -79,6 +99,8 @@ void registrar::work() {
 bool registrar::until_done(next (registrar::*step)()) {
   for (milliseconds wait = pauses_.first;;
        wait = std::min(wait * 2, pauses_.longest)) {
+    if (!pause(milliseconds{0}))
+      return false;
     asked_to_wait_ = milliseconds{0};
     const next what = (this->*step)();
     if (what != next::again)
@@ -90,7 +112,7 @@ bool registrar::until_done(next (registrar::*step)()) {
 
 bool registrar::pause(milliseconds how_long) {
   std::unique_lock lock{mutex_};
-  return !stopped_.wait_for(lock, how_long, [this] { return stop_; });
+  return !told_.wait_for(lock, how_long, [this] { return stop_ || wanted_; });
 }
 
 registrar::next registrar::judge(const char* event,
@@ -120,8 +142,10 @@ registrar::next registrar::judge(const char* event,
 registrar::next registrar::identify() {
   const auto got = api_.call("getMe", "{}", timeout);
   const next what = judge("identify_bot", got);
-  if (what == next::done)
+  if (what == next::done) {
+    identified_ = true;
     on_name_(member(got->result, "username"));
+  }
   return what;
 }
 

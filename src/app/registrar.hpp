@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -27,7 +28,8 @@ identity who_am_i(const bot_api& api);
 /// a webhook stands in the way of polling. Waits between attempts, doubling up
 /// to a minute, and as long as a 429 says. A refusal is no reason to give up: a
 /// host's name may come to be known, a certificate may be replaced; a bot that
-/// gives up would be ready and get nothing.
+/// gives up would be ready and get nothing. When it is through it waits for
+/// `again`.
 /// **Lifetime**: the client outlives it; close the client before destroying
 /// it, so that no call is waited for.
 class registrar {
@@ -46,21 +48,29 @@ class registrar {
   registrar(const registrar&) = delete;
   registrar& operator=(const registrar&) = delete;
 
+  /// Registers the webhook once more, as `with` says. Waits for nothing: a call
+  /// that is on ends first, and no further one goes out with the old settings.
+  /// **Threads**: any one at a time.
+  void again(settings with);
+
   /// No further attempt; does not wait for the one that is on.
   void stop();
 
  private:
   enum class next { done, again, never };
   void work();
+  void introduce();
   /// False if it was stopped, or there is no point in going on.
   bool until_done(next (registrar::*step)());
   next identify();
   next register_webhook();
   next look_for_webhook();
   next judge(const char* event, const result<api_reply>& got);
+  /// False if there is no point in waiting, nor in going on: it was stopped,
+  /// or other settings are to be registered.
   bool pause(milliseconds how_long);
 
-  const settings with_;  // its own: the bot's may be read again meanwhile
+  settings with_;  // its own: the bot's may be read again meanwhile
   bot_api api_;
   bool identified_;
   std::function<void(std::string)> on_name_;
@@ -68,7 +78,8 @@ class registrar {
   pauses pauses_;
   milliseconds asked_to_wait_{0};
   std::mutex mutex_;
-  std::condition_variable stopped_;
+  std::condition_variable told_;
+  std::optional<settings> wanted_;
   bool stop_ = false;
   std::thread thread_;
 };

@@ -334,7 +334,6 @@ class program {
     registrar_.emplace(
         with_, bot_api{*client_, with_.bot_token}, identified,
         [this](std::string name) {
-          identified_ = true;
           name_spans(name);
           node_->identify(std::move(name));
         },
@@ -343,8 +342,6 @@ class program {
           stop_.interrupt();
         },
         registrar::pauses{});
-    if (identified)
-      identified_ = true;
   }
 
   /// Reads the configuration again. If anything is wrong with it, nothing is
@@ -364,20 +361,14 @@ class program {
     const bool other_kinds =
         plan.next.bot_allowed_updates != with_.bot_allowed_updates;
     json::object page = to_json(plan);
-    // Its thread reads the settings. Idle, but while Telegram is out of reach.
-    const bool again = other_kinds && with_.bot_mode == "webhook";
-    if (again) {
-      registrar_->stop();
-      registrar_.reset();
-    }
     with_ = std::move(plan.next);
     log::level least = log::level::info;
     TROUPE_CHECK(log::parse_level(with_.log_level, least));
     log::threshold(least);
     auto options = node_options_of(with_, {});
     node_->configure(options.limits, std::move(options.allowed_updates));
-    if (again)
-      register_bot(identified_);
+    if (other_kinds && with_.bot_mode == "webhook")
+      registrar_->again(with_);
     return page;
   }
 
@@ -444,7 +435,6 @@ class program {
   stop_source& stop_;
   std::atomic<bool> bad_token_{false};
   std::atomic<bool> told_to_drain_{false};
-  std::atomic<bool> identified_{false};
   std::shared_ptr<reload_queue> reloads_ =
       std::make_shared<reload_queue>(stop_);
   bool cut_short_ = false;

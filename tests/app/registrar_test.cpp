@@ -92,3 +92,35 @@ TEST_CASE("a page that is no answer of Telegram's is no verdict on the token") {
   d.work.reset();
   CHECK(d.names == std::vector<std::string>{"shopbot"});
 }
+
+TEST_CASE("other update kinds are registered, whatever the registrar is at") {
+  desk d;
+  d.telegram.answer("setWebhook", 200, "{\"ok\":true,\"result\":true}");
+  d.start(true);
+  const auto registered = [&](const std::string& kind) {
+    return eventually([&] {
+      return d.telegram.last("setWebhook").find('"' + kind + '"') !=
+             std::string::npos;
+    });
+  };
+  // It is through, or at its first call: the settings may come at any time.
+  d.with.bot_allowed_updates = "message";
+  d.work->again(d.with);
+  CHECK(registered("message"));
+  // It waits between two attempts.
+  d.telegram.answer("setWebhook", 400,
+                    "{\"ok\":false,\"error_code\":400,\"description\":"
+                    "\"Bad Request: bad webhook\"}");
+  d.with.bot_allowed_updates = "poll";
+  d.work->again(d.with);
+  CHECK(registered("poll"));
+  d.with.bot_allowed_updates = "callback_query";
+  d.work->again(d.with);
+  CHECK(registered("callback_query"));
+  // And the latest is what it insists on.
+  const auto before = d.telegram.count("setWebhook");
+  REQUIRE(eventually(
+      [&] { return d.telegram.count("setWebhook") >= before + 3; }));
+  CHECK(registered("callback_query"));
+  CHECK(d.telegram.count("getMe") == 0);
+}
