@@ -114,6 +114,8 @@ struct node_options {
   /// Ours, accepted by others, which we have no room for; over it they answer
   /// 503, too.
   std::size_t max_unread = 20'000;
+  /// Calls committed and not settled, some 500 bytes each; over it 503.
+  std::size_t max_unsent = 100'000;
   /// Called once, when the store is ours and before anything is begun: from
   /// here on an end is a drain.
   std::function<void()> before_work = [] {};

@@ -208,10 +208,16 @@ struct services {
   /// Too much is in memory, or on the way into the store (G11).
   bool overloaded() const noexcept {
     return held() > std::int64_t(how.max_pending) ||
-           accepting > most_accepting || too_many_parked();
+           accepting > most_accepting || too_many_parked() ||
+           too_many_unsent();
   }
   bool too_many_parked() const noexcept {
     return parked > std::int64_t(how.max_parked);
+  }
+  /// Each turn may add calls, and Telegram takes no more than the limits say,
+  /// or is away: what is behind them must not come in for ever.
+  bool too_many_unsent() const noexcept {
+    return outbox > std::int64_t(how.max_unsent);
   }
   /// There is no room for so many more of what was appended, by whatever node:
   /// it is left in the store (docs/adr/0016).
@@ -220,11 +226,13 @@ struct services {
     const auto all = held() + reading + more + (bare ? parked.load() : 0);
     return all > 2 * std::int64_t(how.max_pending) || too_many_parked();
   }
-  /// Others accept more for us than we turn. Not said if it is a few chats'
-  /// doing: those hold little memory, and the others' updates go on (G10).
+  /// Others accept more for us than we turn or send. Not said if it is a few
+  /// chats' doing: those hold little memory, and the others' updates go on
+  /// (G10).
   bool behind() const noexcept {
-    return unread > std::int64_t(how.max_unread) &&
-           held() > std::int64_t(how.max_pending) / 2;
+    return (unread > std::int64_t(how.max_unread) &&
+            held() > std::int64_t(how.max_pending) / 2) ||
+           too_many_unsent();
   }
   void note_held() noexcept {
     const auto now = held();

@@ -143,6 +143,7 @@ actors::node_options node_options_of(const settings& from,
   out.chat_idle = std::chrono::seconds{from.chat_idle_seconds};
   out.max_pending = narrow<std::size_t>(from.overload_max_pending);
   out.max_unread = out.max_pending;
+  out.max_unsent = narrow<std::size_t>(from.overload_max_unsent);
   out.workers = narrow<unsigned>(from.node_workers);
   std::from_chars(from.tracing_sample.data(),
                   from.tracing_sample.data() + from.tracing_sample.size(),

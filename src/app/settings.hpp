@@ -43,6 +43,7 @@ struct settings {
   std::string cluster_listen, cluster_advertise;
   std::string cluster_ca, cluster_certificate, cluster_key;
   std::int64_t overload_max_pending = 0;
+  std::int64_t overload_max_unsent = 0;
   std::int64_t drain_seconds = 0;
   std::string log_level;
   std::string tracing_endpoint, tracing_sample;

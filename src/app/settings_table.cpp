@@ -199,6 +199,11 @@ const key_spec table[] = {
      "twice as many; the rest waits in the store, and from as many on there "
      "every node refuses more of it.",
      false, false, 100, 10'000'000},
+    {"overload.max_unsent", &s::overload_max_unsent, shape::integer, "100000",
+     "Calls that wait to be sent, some 500 bytes of memory each; over it new "
+     "updates are refused (503) until some have left. At 30 calls a second "
+     "100000 are an hour's.",
+     false, false, 100, 10'000'000},
     // -- drain
     {"drain.seconds", &s::drain_seconds, shape::integer, "10",
      "How long a stop may take to finish turns and calls. What is left stays "

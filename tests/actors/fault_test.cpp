@@ -172,6 +172,33 @@ TEST_CASE("G11: overload is pushed back, and passes") {
   CHECK(r.post_and_wait(text_update(1000, 1000, "x")) == 200);
 }
 
+TEST_CASE("G1, G11: while too many calls wait to be sent, updates are refused") {
+  std::atomic<bool> away{true};
+  telegram_double telegram{[&](const auto&, int) {
+    return away ? std::optional{http::response{502, {}, ""}} : std::nullopt;
+  }};
+  auto how = fast();
+  how.max_unsent = 50;
+  rig r{how, std::make_shared<counter_bot>(), memory_store(), telegram.url()};
+  std::size_t accepted = 0;
+  unsigned status = 0;
+  const auto depth = [&](const char* of) {
+    return r.stats().at("depth").at(of).to_number<std::size_t>();
+  };
+  // Each is turned before the next: nothing waits but calls.
+  for (int i = 1; i <= 200 && status != 503; ++i) {
+    status = r.post_and_wait(text_update(i, i, "x"));
+    accepted += status == 200;
+    REQUIRE(eventually([&] { return depth("outbox") == accepted; }));
+  }
+  CHECK(status == 503);
+  CHECK(accepted == 51);
+  CHECK(r.last().headers.find("Retry-After") == "1");
+  away = false;
+  CHECK(eventually([&] { return telegram.accepted() == accepted; }));
+  CHECK(r.post_and_wait(text_update(1000, 1000, "x")) == 200);
+}
+
 TEST_CASE("G11: a poller asks for no more than can be turned") {
   telegram_double telegram;
   std::promise<void> open;

@@ -386,6 +386,48 @@ TEST_CASE("G11: what the owner can't keep up with is refused by every node") {
   }
 }
 
+TEST_CASE("G11: what the owner can't send is refused by every node") {
+  std::atomic<bool> away{true};
+  std::set<std::int64_t> stuck;
+  std::mutex lock;
+  telegram_double telegram{[&](const auto& call, int) {
+    const std::lock_guard guard{lock};
+    return away && stuck.contains(call.chat)
+               ? std::optional{http::response{502, {}, ""}}
+               : std::nullopt;
+  }};
+  auto how = patient("b");
+  how.max_unsent = 100;
+  rig a{patient("a"), std::make_shared<counter_bot>(), way_to("unsent"),
+        telegram.url()};
+  rig b{how, std::make_shared<counter_bot>(), way_to("unsent"), telegram.url()};
+  REQUIRE(settled({&a, &b}));
+  REQUIRE(road_is_open(a));
+  const auto chats = chats_in(owned_by(b), 400);
+  {
+    const std::lock_guard guard{lock};
+    stuck.insert(chats.begin(), chats.end());
+  }
+  std::size_t accepted = 0;
+  unsigned status = 200;
+  for (std::int64_t id = 1; status == 200 && id <= 5'000; ++id) {
+    status = a.post_and_wait(
+        text_update(id, chats[std::size_t(id) % chats.size()], "u"));
+    accepted += status == 200;
+  }
+  REQUIRE(status == 503);
+  CHECK(accepted > 100);
+  const auto other = chats_in(owned_by(a), 1)[0];
+  CHECK(a.post_and_wait(text_update(10'000, other, "x")) == 200);
+  CHECK(eventually([&] { return telegram.texts(other).size() == 1; }));
+  away = false;
+  CHECK(eventually(
+      [&] { return telegram.accepted() == accepted + 1; }, 240s));
+  CHECK(eventually([&] {
+    return a.post_and_wait(text_update(10'001, chats[0], "late")) == 200;
+  }));
+}
+
 TEST_CASE("G10, G11: one chat's flood has no other chat's updates refused") {
   telegram_double telegram;
   gate doors;

@@ -444,6 +444,7 @@ TEST_CASE("the defaults are those of the parts") {
   CHECK(ours.sending.timeout == theirs.sending.timeout);
   CHECK(ours.chat_idle == theirs.chat_idle);
   CHECK(ours.max_pending == theirs.max_pending);
+  CHECK(ours.max_unsent == theirs.max_unsent);
   CHECK(ours.poll_timeout == theirs.poll_timeout);
   CHECK(ours.webhook_path == theirs.webhook_path);
 }
