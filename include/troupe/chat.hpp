@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -46,6 +47,17 @@ class outgoing {
       : turn_{turn}, index_{index} {}
   std::uint64_t turn_;
   std::size_t index_;
+};
+
+/// How a broadcast goes out; what is left out has the runtime's defaults.
+struct broadcast_options {
+  std::string name{};  ///< for people, at most 64 bytes
+  unsigned rate = 0;   ///< calls a second at most; 0: limits.bulk_per_second
+  /// Not before; within a year. None: at once.
+  std::optional<std::chrono::sys_time<std::chrono::milliseconds>> at{};
+  /// Repeats a copy whose outcome is unknown: it may arrive twice. Else it is
+  /// counted as unknown, and may be missing.
+  bool repeat = false;
 };
 
 /// The part of `chat<State>` that does not depend on the state: everything a
@@ -119,6 +131,34 @@ class chat_base {
 
   /// Puts a `notice` into another chat's journal, exactly once.
   void notify(std::int64_t chat, std::string_view text);
+
+  /// Starts a campaign: the text goes to every chat of the audience, once, at
+  /// the rate of campaigns and behind all replies. It is one of those that
+  /// `broadcast list` shows and that can be paused, resumed and cancelled.
+  ///
+  /// ```cpp
+  /// ctx->broadcast("active 30d, lang=de", "Birnen sind da.");
+  /// ```
+  ///
+  /// @param audience terms with commas between them, which must all hold:
+  /// `active 30d`, `idle 30d`, `new 7d`, `lang=de`, `kind=private` (the
+  /// default), `kind=group`, `kind=any`; "": all private chats
+  /// **Order and repeat**: it begins when this turn is committed, exactly once,
+  /// for those who are members then.
+  /// **Errors**: std::invalid_argument for what no campaign can be: a term
+  /// that nobody understands, a name over 64 bytes, a time over a year away;
+  /// std::length_error for the 17th of a turn.
+  /// **Cost**: two commits for the campaign; four for each recipient, later.
+  void broadcast(std::string_view audience, std::string_view text,
+                 const broadcast_options& how = {});
+
+  /// The same with any method that sends to a chat; `chat_id` is filled in for
+  /// each: `ctx->broadcast_call("", "sendPhoto", {{"photo", id}})`.
+  /// **Errors**: also std::invalid_argument for another method, for parameters
+  /// that are no object, hold a `chat_id` or are over 64 KiB.
+  void broadcast_call(std::string_view audience, std::string_view method,
+                      const boost::json::value& parameters,
+                      const broadcast_options& how = {});
 
   /// True for exactly one turn of all chats on all nodes within `ttl`: what may
   /// happen once is asked for by a key, and done if the answer is true.

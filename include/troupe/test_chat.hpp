@@ -166,6 +166,9 @@ class test_chat {
   /// Statements that were committed, with their parameters:
   /// `DELETE FROM carts WHERE id = $1 [42]`; NULL for nothing.
   const std::vector<std::string>& sql() const { return bench_.statements; }
+  /// Campaigns that were started: objects of `audience`, `method`, `params`,
+  /// `name`, `rate`, `repeat`, and `at_ms` if given. Nothing of them is sent.
+  const boost::json::array& broadcasts() const { return bench_.broadcasts; }
 
   /// Starts the four above anew.
   void forget() {
@@ -173,6 +176,7 @@ class test_chat {
     bench_.sent.clear();
     bench_.calls.clear();
     bench_.notices.clear();
+    bench_.broadcasts.clear();
   }
 
   /// Errors of events whose handler threw at every attempt.

@@ -60,8 +60,8 @@ caf::behavior budget_actor::make_behavior() {
       [this](permit_wanted& m) {
         largest_ = std::max(largest_, m.cost);
         auto claim = next_claim_++;
-        waiting_.emplace(claim,
-                         waiter{std::move(m.lane), m.cost, std::move(m.owned)});
+        waiting_.emplace(claim, waiter{std::move(m.lane), m.cost, m.bulk,
+                                       std::move(m.owned)});
         machine_.want(claim, m.cost, m.bulk);
         serve();
       },
@@ -205,7 +205,8 @@ void budget_actor::serve() {
   for (auto& grant : machine_.ready(now)) {
     auto it = waiting_.find(grant.to);
     rate_ += it->second.cost;
-    caf::anon_send(it->second.lane, lane_permit{grant.ticket, now});
+    caf::anon_send(it->second.lane,
+                   lane_permit{grant.ticket, now, it->second.bulk});
     waiting_.erase(it);
   }
   auto at = machine_.next(now);

@@ -36,6 +36,7 @@ class budget_actor : public actor_base {
   struct waiter {
     caf::actor lane;
     unsigned cost;
+    bool bulk;
     std::shared_ptr<const ownership> owned;
   };
   std::unordered_map<budget::claim, waiter> waiting_;

@@ -13,7 +13,10 @@
 /// A broadcast as a state machine without I/O (docs/adr/0021). It lives in the
 /// record of its key, `campaign:N`, and is turned like a chat: commands come
 /// as journal entries, ticks as a durable timer. Key `campaign:0` is the
-/// register, which numbers them.
+/// register, which numbers them (campaign_register.hpp).
+///
+/// It is for those who were members when it began, and notices when nothing
+/// gets through any more: see `is_hopeless`.
 namespace troupe::actors {
 
 /// The timer of a campaign. A bot's own may not begin with ':'.
@@ -46,6 +49,8 @@ struct campaign_step {
   std::string state;
   std::vector<store::notice> notices;
   std::optional<wall_time> next;  ///< tick; none: no timer is left
+  bool under_way = false;         ///< it counts or sends
+  std::string stopped{};          ///< why it paused itself just now, if so
 };
 
 class campaign {
@@ -86,6 +91,9 @@ class campaign {
 
  private:
   std::string text() const;
+  void read_counts(const json::object& in);
+  bool is_hopeless(const store::campaign_tally& all, wall_time now);
+  bool is_meant(const store::member& who, wall_time now) const;
   std::uint64_t allowed(wall_time now) const;
   std::uint64_t most_open() const;
   campaign_step count(const campaign_facts& facts);
@@ -105,12 +113,17 @@ class campaign {
   std::int64_t at_ms_ = 0, created_ms_ = 0, started_ms_ = 0, ended_ms_ = 0;
   std::int64_t paid_ms_ = 0;     ///< the rate has been used up to here
   std::int64_t tallied_ms_ = 0;  ///< when `ended_` was read
+  store::campaign_tally mark_;   ///< where the last judged calls ended
+  std::uint64_t quiet_ = 0;      ///< tallies in a row that said nothing new
   phase state_ = phase::counting;
   bool dry_run_ = false;
   bool counted_ = false;
   bool walked_all_ = false;
   bool sparse_ = false;    ///< few match: whole pages are read
   bool insisted_ = false;  ///< resumed after it stopped itself
+  bool tolerant_ = false;  ///< and that was for refusals: they stop it no more
+  bool doubt_ = false;     ///< most of the last calls were not answered
+  bool unmarked_ = false;  ///< `mark_` is of before a pause
   bool repeat_ = false;    ///< a call without an answer is sent again
 };
 
@@ -121,8 +134,5 @@ result<campaign_step> turn_campaign_entry(std::int64_t number,
                                           const store::entry& what,
                                           wall_time now,
                                           const campaign_pace& pace);
-
-/// How many campaigns the register has numbered.
-std::int64_t last_campaign(std::string_view register_state);
 
 }  // namespace troupe::actors

@@ -1,9 +1,14 @@
 #include "actors/campaign_desk.hpp"
 
+#include <algorithm>
 #include <atomic>
+#include <functional>
+#include <map>
 #include <random>
 #include <utility>
 
+#include "actors/campaign_json.hpp"
+#include "actors/campaign_register.hpp"
 #include "actors/hints.hpp"
 
 namespace troupe::actors {
@@ -13,12 +18,15 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t campaigns_listed = 100;
-constexpr milliseconds numbering_look{25};
-constexpr unsigned numbering_looks = 200;
+/// How long a start waits for its number, in looks ever further apart: 5.7 s.
+constexpr milliseconds first_look{25};
+constexpr milliseconds last_look{800};
+constexpr unsigned most_looks = 11;
 
+/// Says whether it is new: false if that id was accepted before.
 void accept_command(const std::shared_ptr<services>& shared,
                     std::int64_t number, update_id id, std::string body,
-                    callback<> done) {
+                    callback<bool> done) {
   if (shared->draining)
     return done(error{errc::unavailable, "the node stops"});
   auto batch = std::make_shared<std::vector<store::arrival>>();
@@ -29,10 +37,9 @@ void accept_command(const std::shared_ptr<services>& shared,
                                    result<std::vector<store::receipt>> got) {
     if (!got)
       return done(got.error());
-    if (!got->front().fresh)
-      return done(error{errc::conflict, "two commands at once: try again"});
-    hint_shards(*shared, *batch, *got);
-    done({});
+    if (got->front().fresh)
+      hint_shards(*shared, *batch, *got);
+    done(got->front().fresh);
   });
 }
 
@@ -59,38 +66,94 @@ void load_pages(const std::shared_ptr<services>& shared,
                 return done(sums.error());
               json::array out;
               const auto now = shared->how.time->wall();
-              for (std::size_t i = 0; i < numbers.size(); ++i)
-                if (auto c = campaign::read(records[i].state))
-                  out.push_back(c->page(numbers[i], (*sums)[i], now));
+              for (std::size_t i = 0; i < numbers.size(); ++i) {
+                auto c = campaign::read(records[i].state);
+                if (!c)
+                  continue;
+                auto page = c->page(numbers[i], (*sums)[i], now);
+                shared->campaigns->put(numbers[i], page);
+                out.push_back(std::move(page));
+              }
               done(std::move(out));
             });
       });
 }
 
-/// Looks for the campaign of that request until it has a number.
-void await_number(const std::shared_ptr<services>& shared, std::string request,
-                  unsigned looks, callback<std::string> done) {
-  std::unique_lock guard{shared->closing};
-  if (shared->closed) {
-    guard.unlock();
-    return done(error{errc::cancelled, "the node stops"});
-  }
-  list_campaigns(
-      shared, campaigns_shown,
-      [shared, request = std::move(request), looks,
-       done = std::move(done)](result<json::array> found) {
-        if (found)
-          for (const auto& one : *found)
-            if (one.at("request").as_string() == request)
-              return done(json::serialize(one));
-        if (looks == 0)
-          return done(error{errc::timed_out,
-                            "accepted, but not begun within 5 s: see the list "
-                            "of campaigns before it is started again"});
-        shared->loop.after(numbering_look, [shared, request, looks, done] {
-          await_number(shared, request, looks - 1, done);
-        });
+void read_register(const std::shared_ptr<services>& shared,
+                   callback<campaign_register> done) {
+  shared->store.load(
+      {chat_key::campaign(0)},
+      [done = std::move(done)](result<std::vector<store::chat_record>> of) {
+        if (!of)
+          return done(of.error());
+        done(campaign_register::read(of->front().state));
       });
+}
+
+/// One start command on its way to a number, and to its first page.
+struct starting {
+  std::shared_ptr<services> shared;
+  std::string request;
+  std::int64_t digest = 0;
+  callback<std::string> done;
+  unsigned looks = 0;
+};
+
+error not_begun(const starting& what, const std::string& why) {
+  return {errc::timed_out,
+          "request " + what.request + ": " + why +
+              "; asked again with this request, it begins no second campaign"};
+}
+
+void await_number(std::shared_ptr<starting> what);
+
+void look_again(std::shared_ptr<starting> what) {
+  if (what->looks == most_looks)
+    return what->done(not_begun(*what,
+                                "accepted, but not begun yet: it begins by "
+                                "itself"));
+  const auto wait = std::min(first_look * (1 << what->looks++), last_look);
+  auto& loop = what->shared->loop;
+  loop.after(wait, [what = std::move(what)] { await_number(what); });
+}
+
+/// The number is there: the campaign may still have to read its command.
+void show_begun(const std::shared_ptr<starting>& what,
+                const campaign_register::known& known) {
+  if (known.digest != what->digest)
+    return what->done(
+        error{errc::conflict, "request " + what->request + " began campaign " +
+                                  std::to_string(known.number) +
+                                  ", which is another: take another request"});
+  show_campaigns(what->shared, known.number, [what](result<std::string> page) {
+    if (page || page.error().code != errc::not_found)
+      return what->done(std::move(page));
+    look_again(what);
+  });
+}
+
+void await_number(std::shared_ptr<starting> what) {
+  const auto& shared = *what->shared;
+  std::unique_lock guard{what->shared->closing};
+  if (shared.closed) {
+    guard.unlock();
+    return what->done(not_begun(*what, "accepted, but the node stops"));
+  }
+  read_register(what->shared, [what](result<campaign_register> of) {
+    const auto* known = of ? of->find(what->request) : nullptr;
+    if (known)
+      show_begun(what, *known);
+    else
+      look_again(what);
+  });
+}
+
+std::string new_request() {
+  std::random_device random;
+  std::string out;
+  for (int i = 0; i < 16; ++i)
+    out += "0123456789abcdef"[random() % 16];
+  return out;
 }
 
 }  // namespace
@@ -101,11 +164,10 @@ update_id command_id(wall_time now) {
   return {-(to_ms(now) * of_a_millisecond + next++ % of_a_millisecond)};
 }
 
-campaign_pace campaign_pace_of(const limit_options& limits) {
-  const auto most = limits.bulk_per_second != 0     ? limits.bulk_per_second
-                    : limits.global_per_second != 0 ? limits.global_per_second
-                                                    : 1'000U;
-  return {most};
+campaign_pace campaign_pace_of(const services& in) {
+  const unsigned bulk = in.bulk_per_second;
+  const unsigned all = in.global_per_second;
+  return {bulk != 0 ? bulk : all != 0 ? all : 1'000U};
 }
 
 void start_campaign(const std::shared_ptr<services>& shared,
@@ -114,21 +176,35 @@ void start_campaign(const std::shared_ptr<services>& shared,
   if (!parsed || !parsed->is_object())
     return done(error{errc::bad_input, "the body must be a JSON object"});
   auto& body = parsed->as_object();
-  const auto now = shared->how.time->wall();
-  if (auto c = campaign::start(body, now, campaign_pace_of(shared->how.limits));
+  if (!body.contains("request"))
+    body["request"] = new_request();
+  if (auto c = campaign::start(body, shared->how.time->wall(),
+                               campaign_pace_of(*shared));
       !c)
     return done(c.error());
-  const auto id = command_id(now);
-  auto request = std::to_string(-id.value);
+  auto what = std::make_shared<starting>();
+  what->shared = shared;
+  what->request = member_text(body, "request");
+  what->digest = campaign_digest(body);
+  what->done = std::move(done);
   body["do"] = "start";
-  body["request"] = request;
-  accept_command(shared, 0, id, json::serialize(body),
-                 [shared, request = std::move(request),
-                  done = std::move(done)](result<> ok) {
-                   if (!ok)
-                     return done(ok.error());
-                   await_number(shared, request, numbering_looks, done);
-                 });
+  read_register(shared, [what, text = json::serialize(body)](
+                            result<campaign_register> of) {
+    if (!of)
+      return what->done(of.error());
+    if (const auto* known = of->find(what->request))
+      return show_begun(what, *known);
+    accept_command(what->shared, 0, campaign_start_id(what->request), text,
+                   [what](result<bool> fresh) {
+                     if (fresh)
+                       return await_number(what);
+                     if (fresh.error().code != errc::unknown_outcome)
+                       return what->done(fresh.error());
+                     what->done(not_begun(*what,
+                                          "the store did not say whether it "
+                                          "took it: it may have begun"));
+                   });
+  });
 }
 
 void steer_campaign(const std::shared_ptr<services>& shared,
@@ -145,9 +221,13 @@ void steer_campaign(const std::shared_ptr<services>& shared,
           return done(page.error());
         accept_command(shared, number, command_id(shared->how.time->wall()),
                        json::serialize(json::object{{"do", what}}),
-                       [number, what, done](result<> ok) {
-                         if (!ok)
-                           return done(ok.error());
+                       [number, what, done](result<bool> fresh) {
+                         if (!fresh)
+                           return done(fresh.error());
+                         if (!*fresh)
+                           return done(error{errc::conflict,
+                                             "two commands at once: try "
+                                             "again"});
                          done(json::serialize(
                              json::object{{"id", number}, {"accepted", what}}));
                        });
@@ -156,17 +236,32 @@ void steer_campaign(const std::shared_ptr<services>& shared,
 
 void list_campaigns(const std::shared_ptr<services>& shared, std::size_t most,
                     callback<json::array> done) {
-  shared->store.load({chat_key::campaign(0)},
-                     [shared, most, done = std::move(done)](
-                         result<std::vector<store::chat_record>> of) {
-                       if (!of)
-                         return done(of.error());
-                       std::vector<std::int64_t> numbers;
-                       for (auto n = last_campaign(of->front().state);
-                            n > 0 && numbers.size() < most; --n)
-                         numbers.push_back(n);
-                       load_pages(shared, std::move(numbers), done);
-                     });
+  read_register(shared, [shared, most,
+                         done = std::move(done)](result<campaign_register> of) {
+    if (!of)
+      return done(of.error());
+    std::map<std::int64_t, json::object, std::greater<>> all;
+    std::vector<std::int64_t> unknown;
+    for (auto n = of->last(), end = n - std::int64_t(most); n > 0 && n > end;
+         --n) {
+      if (auto page = shared->campaigns->find(n))
+        all.emplace(n, std::move(*page));
+      else
+        unknown.push_back(n);
+    }
+    load_pages(shared, std::move(unknown),
+               [all = std::move(all), done](result<json::array> rest) mutable {
+                 if (!rest)
+                   return done(rest.error());
+                 for (auto& page : *rest)
+                   all.emplace(number_said(page.as_object(), "id"),
+                               std::move(page.as_object()));
+                 json::array out;
+                 for (auto& [number, page] : all)
+                   out.push_back(std::move(page));
+                 done(std::move(out));
+               });
+  });
 }
 
 void show_campaigns(const std::shared_ptr<services>& shared,

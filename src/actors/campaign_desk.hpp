@@ -21,7 +21,8 @@ inline constexpr std::size_t campaigns_shown = 20;
 /// node.
 update_id command_id(wall_time now);
 
-campaign_pace campaign_pace_of(const limit_options& limits);
+/// As the limits are now.
+campaign_pace campaign_pace_of(const services& in);
 
 /// See `node`.
 void start_campaign(const std::shared_ptr<services>& shared,

@@ -82,6 +82,7 @@ chat_actor::~chat_actor() {
   shared_->chats -= 1;
   // What a lost lease cuts short is somebody else's to turn.
   count_turning(false);
+  note_campaign(false);
   if (now_ && !now_->what.fired)
     shared_->pending -= 1;
   for (auto& x : queue_)
@@ -344,10 +345,10 @@ void chat_actor::on(commit_ended& m) {
 /// The turn is durable: its effects may leave.
 void chat_actor::applied(const store::turn_receipt& receipt) {
   auto& turn = now_->commit;
-  if (campaign_ && turn.state)
-    *campaign_ = *turn.state;
+  if (campaign_)
+    campaign_applied();
   for (auto& a : turn.audience)
-    if (a.seen)
+    if (a.seen && a.key == key_)
       audience_ms_ = a.status == store::audience_status::active
                          ? to_ms(shared_->how.time->wall())
                          : 0;

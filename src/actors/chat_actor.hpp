@@ -72,6 +72,8 @@ class chat_actor : public actor_base {
   void commit_campaign(campaign_step step);
   void begin_forget();
   void drop_fired();
+  void note_campaign(bool under_way);
+  void campaign_applied();
   void wait_for_lock();
   void release_locks(bool committed);
   void release(lock_release what);
@@ -112,7 +114,8 @@ class chat_actor : public actor_base {
   bool have_record_ = false;
   bool anew_ = false;  ///< the record had expired; until the next commit
   bool turning_ = false;
-  std::list<item> queue_;  ///< a deque takes 576 bytes when empty
+  bool campaign_here_ = false;  ///< it is one that is under way
+  std::list<item> queue_;       ///< a deque takes 576 bytes when empty
   std::shared_ptr<detail::live_chat> live_;
   std::unique_ptr<std::string> campaign_;    ///< its state, if it is one
   std::unique_ptr<std::string> bad_record_;  ///< why it does not fit, if so

@@ -45,6 +45,8 @@ struct chat_actor::attempt {
   std::vector<std::string> reserved;   ///< by any run of this turn
   mono_time reserved_at{};
   std::optional<asked_lock> lock;
+  bool under_way = false;    ///< a campaign's: what its commit makes it
+  std::string stopped;       ///< a campaign's: why it pauses itself, if so
   bool reserving = false;    ///< it failed, and is to be repeated
   bool again = false;        ///< to be run anew, unless its commit was done
   bool recommitted = false;  ///< it was run anew after a commit without answer
@@ -80,20 +82,31 @@ struct chat_actor::attempt {
     using standing = detail::turn_result::standing;
     if (key.type != chat_key::kind::chat)
       return;
+    using store::audience_status;
+    if (result.moved_from != 0)
+      commit.audience.push_back(
+          {chat_key::chat(result.moved_from), audience_status::migrated, {}});
+    const bool moved = result.audience == standing::moved;
     const bool blocked = result.audience == standing::blocked;
     store::audience_change change;
     change.key = key;
-    change.seen = !what.fired && result.audience != standing::same &&
-                  (blocked || now_ms - last_ms > audience_every_ms);
+    change.seen =
+        !what.fired && result.audience != standing::same &&
+        (blocked || moved || now_ms - last_ms > audience_every_ms);
     if (change.seen) {
-      change.language = result.language;
-      if (blocked)
-        change.status = store::audience_status::blocked;
+      change.status = moved     ? audience_status::migrated
+                      : blocked ? audience_status::blocked
+                                : audience_status::active;
+      if (!moved)
+        change.language = result.language;
     }
     change.tag = result.wanted.tagged;
     change.untag = result.wanted.untagged;
     if (change.seen || change.changes_tags())
       commit.audience.push_back(std::move(change));
+    if (moved)
+      commit.audience.push_back(
+          {chat_key::chat(result.moved_to), audience_status::active, {}});
   }
 };
 

@@ -2,6 +2,7 @@
 
 #include "actors/campaign_desk.hpp"
 #include "actors/chat_attempt.hpp"
+#include "core/log.hpp"
 
 // A campaign is turned by the same actor as a chat, with the runtime's own code
 // in the place of the bot's (docs/adr/0021).
@@ -17,7 +18,7 @@ void chat_actor::begin_campaign() {
   if (!now_->what.fired && now_->what.what.type != store::entry_kind::timer) {
     auto made = turn_campaign_entry(key_.id, *campaign_, now_->what.what,
                                     shared_->how.time->wall(),
-                                    campaign_pace_of(shared_->how.limits));
+                                    campaign_pace_of(*shared_));
     if (made)
       commit_campaign(std::move(*made));
     else
@@ -96,6 +97,8 @@ void chat_actor::commit_campaign(campaign_step made) {
   now_->commit.state = std::move(made.state);
   now_->commit.notices = std::move(made.notices);
   now_->commit.cancel.emplace_back(campaign_timer);
+  now_->under_way = made.under_way;
+  now_->stopped = std::move(made.stopped);
   if (made.next) {
     // Never the due time of the tick that sets it: when the answer to the
     // commit is lost, its repeat must find that the tick is gone.
@@ -105,6 +108,26 @@ void chat_actor::commit_campaign(campaign_step made) {
         {key_, std::string{campaign_timer}, *made.next, {}});
   }
   commit();
+}
+
+void chat_actor::note_campaign(bool under_way) {
+  if (under_way != campaign_here_)
+    shared_->campaigns_here += under_way ? 1 : -1;
+  campaign_here_ = under_way;
+}
+
+/// The turn is durable.
+void chat_actor::campaign_applied() {
+  const auto& turn = now_->commit;
+  if (!turn.state)
+    return;
+  *campaign_ = *turn.state;
+  note_campaign(now_->under_way);
+  if (now_->stopped.empty())
+    return;
+  shared_->count.campaign_pauses.add();
+  log::error("campaign_paused",
+             {{"campaign", key_.id}, {"why", now_->stopped}});
 }
 
 }  // namespace troupe::actors

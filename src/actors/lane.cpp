@@ -17,6 +17,8 @@ using telegram::verdict;
 constexpr milliseconds least_time_to_begin{250};
 // What a permit must have left of that to be worth a try.
 constexpr milliseconds time_to_connection{50};
+// A campaign's call does not wait for ever in a chat that never rests (G9).
+constexpr milliseconds longest_yield{60'000};
 
 std::string edited_message(const store::call& c) {
   if (!c.target.empty())
@@ -68,10 +70,32 @@ void lane::push(store::call what, moment now, actions& out) {
   }
   if (!x.edits.empty())
     collapse(x, out);
-  if (queue_.size() >= loaded)
-    x.call.body = nullptr;
-  queue_.push_back(std::move(x));
+  enqueue(std::move(x), now);
   advance(now, out);
+}
+
+/// True if an interactive call may go before it: nobody can have seen anything
+/// of it yet, nor is its mark under way.
+bool lane::yields(std::size_t i, moment now) const {
+  const auto& x = queue_[i];
+  const bool begun = i == 0 && step_ != step::idle && step_ != step::settling &&
+                     step_ != step::fetching && step_ != step::wanting_permit;
+  return x.call.bulk && !begun && x.attempts == 0 && !x.call.attempted &&
+         now.mono - x.since < longest_yield;
+}
+
+void lane::enqueue(item x, moment now) {
+  auto at = queue_.size();
+  while (!x.call.bulk && at > 0 && yields(at - 1, now))
+    --at;
+  if (at >= loaded)
+    x.call.body = nullptr;
+  queue_.insert(queue_.begin() + static_cast<std::ptrdiff_t>(at), std::move(x));
+  if (at < loaded && queue_.size() > loaded)
+    queue_[loaded].call.body = nullptr;
+  // Its own permit is still to come, and is for who then wants one like it.
+  if (at == 0 && step_ == step::wanting_permit)
+    step_ = step::idle;
 }
 
 void lane::collapse(const item& newer, actions& out) {
@@ -156,6 +180,11 @@ bool lane::prepare_head(moment now, actions& out) {
   }
   if (!head.call.target.empty() && !resolve_head(head, out))
     return false;
+  if (moved_to_ != 0 && head.call.campaign != 0 && !head.may_move) {
+    step_ = step::resolving;
+    out.push_back(resolve{chat_key::chat(moved_to_), {}});
+    return false;
+  }
   if (head.cost > 0 && !has_room(head, now, out))
     return false;
   // Marked last: what is marked and then held up, by a window or a restart,
@@ -180,6 +209,10 @@ bool lane::has_room(const item& head, moment now, actions& out) {
   bool counted = how_.global && (how_.count_replies || !head.call.reply);
   if (counted && !has_permit_) {
     step_ = step::wanting_permit;
+    if (head.call.bulk && std::exchange(bulk_asked_, true))
+      return false;
+    if (head.call.bulk)
+      bulk_cost_ = head.cost;
     out.push_back(ask{head.cost, head.call.bulk});
     return false;
   }
@@ -206,9 +239,17 @@ bool lane::resolve_head(item& head, actions& out) {
 }
 
 void lane::permit(window::ticket which, mono_time granted, moment now,
-                  actions& out) {
-  if (step_ != step::wanting_permit) {
+                  actions& out, bool bulk) {
+  if (bulk)
+    bulk_asked_ = false;
+  const bool awaited =
+      step_ == step::wanting_permit && queue_.front().call.bulk == bulk;
+  if (!awaited || (bulk && queue_.front().cost != bulk_cost_)) {
     out.push_back(give_back{which, now.mono, false});
+    if (awaited) {
+      step_ = step::idle;
+      advance(now, out);
+    }
     return;
   }
   permit_ = which;
@@ -276,6 +317,10 @@ void lane::resolved(const std::string& label, std::int64_t message_id,
       queue_.front().call.target != label)
     return;
   step_ = step::idle;
+  if (label.empty()) {
+    move_resolved(message_id != 0, now, out);
+    return;
+  }
   if (message_id != 0) {
     auto& head = queue_.front();
     head.call.body = store::make_payload(
@@ -310,6 +355,21 @@ void lane::drop_from(const chat_key& from, moment now, actions& out) {
   });
   for (; dropped > 0; --dropped)
     out.push_back(forget{});
+}
+
+/// Known under its new id, the group gets a copy of its own there.
+void lane::move_resolved(bool known, moment now, actions& out) {
+  if (known) {
+    attempt_end end;
+    telegram::answer answer;
+    answer.what = verdict::migrated;
+    answer.code = 400;
+    answer.description = "the group has moved, and is known there";
+    end.what = std::move(answer);
+    finish_head(call_outcome::failed, &end, now, out);
+  } else {
+    queue_.front().may_move = true;
+  }
   advance(now, out);
 }
 

@@ -29,7 +29,8 @@ struct attempt_end {
 
 /// The logic of one chat's (or group's) limiter: its committed calls leave one
 /// at a time, in order, inside the chat's window, and are repeated or given up
-/// as their outcomes say.
+/// as their outcomes say. A campaign's call that no attempt was made at lets
+/// later interactive ones pass for a minute (docs/adr/0023).
 ///
 /// A state machine without I/O: feed it events, do the actions it appends.
 /// **Threads**: one.
@@ -92,7 +93,8 @@ class lane {
     /// By the chats that committed them, since ids are unique per shard only.
     std::vector<std::pair<chat_key, std::vector<call_id>>> which;
   };
-  /// Look the label's message up; answer with `resolved`.
+  /// Look the label's message up; answer with `resolved`. Without a label:
+  /// whether the owner has a record.
   struct resolve {
     chat_key owner;
     std::string label;
@@ -117,8 +119,9 @@ class lane {
   // -- events -----------------------------------------------------------------
   void push(store::call what, moment now, actions& out);
   /// @param granted from when on the budget counts the call
-  void permit(window::ticket which, mono_time granted, moment now,
-              actions& out);
+  /// @param bulk it was asked for as such
+  void permit(window::ticket which, mono_time granted, moment now, actions& out,
+              bool bulk = false);
   void answered(call_id which, chat_key from, attempt_end end, moment now,
                 actions& out);
   /// Also when stopped meanwhile: what is marked as attempted leaves.
@@ -127,7 +130,7 @@ class lane {
   void fetched(std::vector<store::call> found, moment now, actions& out);
   /// The store could not answer `fetch`, `resolve` or `attempting`: try again.
   void failed(moment now, actions& out);
-  /// @param message_id 0 if the label has no message
+  /// @param message_id 0 if the label has no message, or the owner no record
   void resolved(const std::string& label, std::int64_t message_id, moment now,
                 actions& out);
   /// That chat is forgotten: what it has waiting here does not leave, but for
@@ -197,15 +200,19 @@ class lane {
     mono_time not_before{};  ///< express only
     bool flying = false;     ///< express only
     bool asked = false;      ///< its body is under way from the store
+    bool may_move = false;   ///< to where its chat has moved
 
     origin of() const { return {call.event, since, attempts}; }
   };
 
   item make_item(store::call what, moment now) const;
   void collapse(const item& newer, actions& out);
+  bool yields(std::size_t i, moment now) const;
+  void enqueue(item x, moment now);
   void advance(moment now, actions& out);
   bool prepare_head(moment now, actions& out);
   bool resolve_head(item& head, actions& out);
+  void move_resolved(bool known, moment now, actions& out);
   bool has_room(const item& head, moment now, actions& out);
   mono_time last_start(const item& head, moment now) const;
   milliseconds time_to_begin() const;
@@ -232,9 +239,12 @@ class lane {
   window::ticket permit_ = 0;
   bool has_permit_ = false;
   mono_time permitted_at_{};
+  bool bulk_asked_ = false;  ///< for a permit; it comes whoever is the head
+  unsigned bulk_cost_ = 0;   ///< that it will be for
   std::int64_t moved_to_ = 0;
-  mono_time not_before_{};  ///< the head's next attempt
-  mono_time frozen_{};      ///< everything's
+  bool moved_told_ = false;  ///< to the audience
+  mono_time not_before_{};   ///< the head's next attempt
+  mono_time frozen_{};       ///< everything's
   std::optional<mono_time> window_at_;
   bool stopped_ = false;
   bool marked_ = false;  ///< the head, just now

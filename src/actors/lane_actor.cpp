@@ -98,7 +98,7 @@ caf::behavior lane_actor::make_behavior() {
       },
       [this, with](const lane_permit& m) {
         with([&](moment now, lane::actions& out) {
-          machine_.permit(m.ticket, m.at, now, out);
+          machine_.permit(m.ticket, m.at, now, out, m.bulk);
         });
       },
       [this](lane_answer& m) { on_answer(m); },
@@ -126,6 +126,8 @@ caf::behavior lane_actor::make_behavior() {
             return;
           }
           std::int64_t id = 0;
+          if (m.label.empty() && m.answer->front().version > 0)
+            id = 1;
           for (auto& record : *m.answer)
             for (auto& l : record.labels)
               if (l.name == m.label)
@@ -234,6 +236,8 @@ void lane_actor::operator()(lane::settle& a) {
     case store::call_outcome::collapsed: count.calls_collapsed.add(); break;
     case store::call_outcome::attempting: break;
   }
+  if (s.campaign != 0)
+    count_campaign(s);
   const auto span = trace_call(*shared_, to_, a);
   if (s.dead && !s.dead_body) {
     log::warn("campaign_call_refused",
@@ -257,6 +261,21 @@ void lane_actor::operator()(lane::settle& a) {
   shared_->outbox -= 1;
   caf::anon_send(shared_->shard_for(s.from),
                  outcome_of{std::move(s), std::move(tell)});
+}
+
+/// As `store::campaign_tally` has them.
+void lane_actor::count_campaign(const store::settlement& s) {
+  using enum store::call_outcome;
+  auto& count = shared_->count;
+  switch (s.outcome) {
+    case sent:
+    case collapsed: count.campaign_sent.add(); break;
+    case failed:
+      (s.audience ? count.campaign_blocked : count.campaign_failed).add();
+      break;
+    case unknown: count.campaign_unknown.add(); break;
+    case attempting: break;
+  }
 }
 
 void lane_actor::operator()(lane::fetch& a) {

@@ -38,6 +38,7 @@ class lane_actor : public actor_base {
   void on_answer(lane_answer& m);
   void count_answer(const attempt_end& end, const attempt_mark& mark,
                     tracing::span_id span);
+  void count_campaign(const store::settlement& s);
   void count_flying(std::int64_t n);
   void count_told(std::int64_t n);
   void look_around();

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "actors/lane.hpp"
 #include "core/json.hpp"
@@ -227,6 +228,13 @@ void lane::finish_head(call_outcome how, const attempt_end* end, moment now,
   }
   const bool left = head.attempts > 0;
   settle_item(head, how, end, now, out, left);
+  if (how == call_outcome::sent && moved_to_ != 0 &&
+      !std::exchange(moved_told_, true)) {
+    using store::audience_status;
+    auto& what = std::get<settle>(out.back()).what;
+    what.audience = {how_.to, audience_status::migrated, {}};
+    what.joined = {chat_key::chat(moved_to_), audience_status::active, {}};
+  }
   if (how_.settle_each && left && head.cost > 0) {
     std::get<settle>(out.back()).tell = true;
     unsettled_ = head.call.id;
@@ -263,6 +271,9 @@ void lane::settle_item(const item& what, call_outcome how,
                                               ? store::audience_status::gone
                                               : store::audience_status::blocked,
                                           {}};
+    if (answer->what == verdict::migrated)
+      s.audience = store::audience_change{
+          what.call.to, store::audience_status::migrated, {}};
   }
   if (!what.call.label.empty())
     s.event = store::make_payload(outcome_event(what.call, how, end));

@@ -240,6 +240,7 @@ struct lane_over {};
 struct lane_permit {
   window::ticket ticket;
   mono_time at;  ///< when it was granted
+  bool bulk;     ///< as it was asked for
 };
 /// What an attempt at a call is told by, in traces and in the log.
 struct attempt_mark {

@@ -34,6 +34,12 @@ metrics::counter& errors(metrics::registry& r, const char* kind) {
                        {{"class", kind}});
 }
 
+metrics::counter& campaign_calls(metrics::registry& r, const char* outcome) {
+  return r.add_counter("troupe_campaign_calls_total",
+                       "Campaigns' calls settled, by outcome.",
+                       {{"outcome", outcome}});
+}
+
 metrics::counter& hints(metrics::registry& r, const char* end) {
   return r.add_counter(
       "troupe_hints_total",
@@ -99,6 +105,13 @@ meters::meters(metrics::registry& r)
                                    "Times a 429 stopped the whole bot.")},
       call_seconds{r.add_histogram("troupe_call_seconds",
                                    "From a call's departure to its answer.")},
+      campaign_sent{campaign_calls(r, "sent")},
+      campaign_failed{campaign_calls(r, "failed")},
+      campaign_blocked{campaign_calls(r, "blocked")},
+      campaign_unknown{campaign_calls(r, "unknown")},
+      campaign_pauses{r.add_counter(
+          "troupe_campaign_pauses_total",
+          "Campaigns that paused themselves, since nothing got through.")},
       store_errors{r.add_counter("troupe_store_errors_total",
                                  "Store operations that failed.")},
       fenced{r.add_counter("troupe_fenced_total",

@@ -48,6 +48,13 @@ struct meters {
   metrics::counter& global_freezes;
   metrics::histogram& call_seconds;
 
+  // Of those, campaigns' calls, by outcome.
+  metrics::counter& campaign_sent;
+  metrics::counter& campaign_failed;
+  metrics::counter& campaign_blocked;
+  metrics::counter& campaign_unknown;
+  metrics::counter& campaign_pauses;
+
   metrics::counter& store_errors;
   metrics::counter& fenced;
   metrics::counter& held_back;

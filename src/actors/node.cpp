@@ -331,6 +331,8 @@ bool node::ready() const noexcept {
 void node::configure(const limit_options& limits,
                      std::vector<std::string> allowed_updates) {
   auto& s = *impl_->shared;
+  s.global_per_second = limits.global_per_second;
+  s.bulk_per_second = limits.bulk_per_second;
   s.chat_per_second = limits.chat_per_second;
   s.group_per_minute = limits.group_per_minute;
   if (s.global && limits.global_per_second != 0)

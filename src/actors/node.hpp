@@ -177,9 +177,14 @@ class node {
   void retry(std::vector<dead_letter_id> which, callback<std::size_t> done);
 
   /// Starts a campaign: JSON {"name", "method", "params", "audience", "rate",
-  /// "at_ms", "dry_run", "repeat"}. Answers its page, once it has a number.
-  /// **Errors**: `errc::bad_input`; `errc::timed_out`: it is accepted, but was
-  /// not numbered within 5 s.
+  /// "at_ms", "dry_run", "repeat", "request"}. Answers its page, once it has a
+  /// number.
+  /// **Repeat**: a request that began one of the latest hundred campaigns, or
+  /// any within 25 h, begins no other; its answer is that campaign's page.
+  /// Without "request" each call is a request of its own.
+  /// **Errors**: `errc::bad_input`; `errc::conflict`: that request began
+  /// another campaign; `errc::timed_out`: it may have been accepted, and then
+  /// begins by itself: ask again with the request that the text names.
   void start_campaign(const std::string& command, callback<std::string> done);
   /// `pause`, `resume` or `cancel`. Answers once that is accepted.
   /// **Errors**: `errc::bad_input`, `errc::not_found`.

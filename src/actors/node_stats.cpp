@@ -263,6 +263,9 @@ void add_probes(metrics::registry& into, std::weak_ptr<services> of) {
         [](services& s) { return s.turning.load(); });
   probe("troupe_calls_in_flight", "Calls on their way to Telegram.",
         [](services& s) { return s.flying.load(); });
+  probe("troupe_campaign_running",
+        "Campaigns that count or send, turned by this node.",
+        [](services& s) { return s.campaigns_here.load(); });
   probe("troupe_active_chats", "Chats in memory.",
         [](services& s) { return s.chats.load(); });
   probe("troupe_nodes_alive", "Nodes of this store, as last heard.",

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <vector>
 
+#include "actors/campaign_board.hpp"
 #include "actors/lane.hpp"
 #include "actors/meters.hpp"
 #include "actors/node.hpp"
@@ -82,8 +83,11 @@ struct services {
         loop{l},
         count{r},
         trace{how.tracing, how.bot_token, *how.time},
+        global_per_second{how.limits.global_per_second},
         chat_per_second{how.limits.chat_per_second},
         group_per_minute{how.limits.group_per_minute},
+        bulk_per_second{how.limits.bulk_per_second},
+        campaigns{std::make_shared<campaign_board>()},
         follows{std::make_unique<std::atomic<bool>[]>(s.shards())},
         terms{std::make_unique<std::atomic<std::uint32_t>[]>(s.shards())},
         away{std::make_unique<std::atomic<bool>[]>(s.shards())},
@@ -98,7 +102,9 @@ struct services {
   tracer trace;
   /// As they are now: they may change while the node runs. Those in `how` are
   /// of the start.
-  std::atomic<unsigned> chat_per_second, group_per_minute;
+  std::atomic<unsigned> global_per_second, chat_per_second, group_per_minute,
+      bulk_per_second;
+  const std::shared_ptr<campaign_board> campaigns;
   std::unique_ptr<turn_pool> pool;
 
   // Set once, before the first message.
@@ -186,7 +192,8 @@ struct services {
   std::atomic<std::int64_t> leases_held{0};  ///< claimed, not released
   std::atomic<std::int64_t> chats{0};        ///< chat actors alive
   std::atomic<std::int64_t> lanes{0};        ///< chat and group limiters alive
-  std::atomic<std::int64_t> road_bytes{0};   ///< for the road, in its mailbox
+  std::atomic<std::int64_t> campaigns_here{0};  ///< under way, turned here
+  std::atomic<std::int64_t> road_bytes{0};  ///< for the road, in its mailbox
 
   /// True if other nodes may own shards.
   bool clustered() const noexcept { return !store.exclusive(); }

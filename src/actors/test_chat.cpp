@@ -383,6 +383,8 @@ void test_bench::commit(effects&& wanted) {
         json::object{{"from", std::to_string(chat_)}, {"text", n.text}}));
     accept(std::move(e));
   }
+  for (const auto& b : wanted.broadcasts)
+    broadcasts.push_back(parse_exact(b.command));
   for (const auto& call : wanted.calls)
     settle(call);
 }

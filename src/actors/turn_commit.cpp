@@ -120,6 +120,19 @@ void leave_to_others(std::uint16_t shards, shard_id mine, store::turn& t) {
   });
 }
 
+/// The command that starts it. Its request is of this turn: however often that
+/// is run, it asks for one campaign.
+std::string start_of(const detail::wanted_broadcast& wanted,
+                     const turn_subject& what, std::size_t i) {
+  auto command = parse_json(wanted.command).value();
+  auto& members = command.as_object();
+  members["do"] = "start";
+  members["request"] =
+      to_string(what.key) + '/' +
+      std::to_string(stable_hash(identity_of(what) + '#' + std::to_string(i)));
+  return json::serialize(members);
+}
+
 }  // namespace
 
 store::turn commit_of(const turn_subject& what, detail::turn_result& result,
@@ -163,6 +176,10 @@ store::turn commit_of(const turn_subject& what, detail::turn_result& result,
   for (auto& w : wanted.notices)
     t.notices.push_back(
         {chat_key::chat(w.chat), std::move(w.text), store::entry_kind::notice});
+  for (std::size_t i = 0; i < wanted.broadcasts.size(); ++i)
+    t.notices.push_back({chat_key::campaign(0),
+                         start_of(wanted.broadcasts[i], what, i),
+                         store::entry_kind::notice});
   leave_to_others(shared_shards, owned.held.shard, t);
   return t;
 }

@@ -48,6 +48,7 @@ struct turn_context {
   std::vector<wanted_timer> timers;
   std::vector<std::string> cancelled;
   std::vector<wanted_notice> notices;
+  std::vector<wanted_broadcast> broadcasts;
   std::vector<wanted_once> once;
   std::vector<wanted_sql> sql;
   std::vector<std::string> tagged, untagged;

@@ -344,6 +344,7 @@ void engine::finish(turn_context& turn, effects& wanted) {
   wanted.timers = std::move(turn.timers);
   wanted.cancelled = std::move(turn.cancelled);
   wanted.notices = std::move(turn.notices);
+  wanted.broadcasts = std::move(turn.broadcasts);
   wanted.once = std::move(turn.once);
   std::erase_if(turn.sql, [](const auto& s) { return s.skipped; });
   wanted.sql = std::move(turn.sql);

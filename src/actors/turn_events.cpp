@@ -188,7 +188,9 @@ void note_audience(const facts& f, turn_result& result) {
     auto out = f.new_status == "kicked" || f.new_status == "left";
     result.audience = out ? standing::blocked : standing::active;
   } else if (is_message(f.kind)) {
-    result.audience = standing::active;
+    result.audience = f.migrate_to != 0 ? standing::moved : standing::active;
+    result.moved_to = f.migrate_to;
+    result.moved_from = f.migrate_from;
   } else {
     return;
   }

@@ -5,6 +5,7 @@
 #include <future>
 #include <iterator>
 #include <optional>
+#include <random>
 
 #include "app/campaign_pages.hpp"
 #include "app/commands.hpp"
@@ -19,6 +20,8 @@ constexpr std::chrono::milliseconds look_every{1'000};
 /// A node that restarts is waited for so long.
 constexpr int most_silences = 60;
 constexpr std::int64_t bar_width = 24;
+/// Asked again so often when nobody says what became of a start.
+constexpr int most_starts = 10;
 
 std::int64_t count_of(const json::object& from, std::string_view name) {
   const json::value* found = from.if_contains(name);
@@ -77,6 +80,14 @@ std::optional<std::int64_t> read_time(const std::string& text,
          *second * 1'000;
 }
 
+std::string new_request_key() {
+  std::random_device random;
+  std::string out = "cli-";
+  for (int i = 0; i < 12; ++i)
+    out += "0123456789abcdef"[random() % 16];
+  return out;
+}
+
 std::string eta_of(const json::object& page) {
   const json::value* eta = page.if_contains("eta_s");
   return eta == nullptr || eta->is_null()
@@ -109,7 +120,7 @@ class broadcast_desk {
       talk_.say("broadcast start: " + body.error().context);
       return exit_usage;
     }
-    const auto page = post("", json::serialize(*body));
+    const auto page = begin(*body);
     if (!page)
       return failed(page.error());
     const auto id = count_of(*page, "id");
@@ -158,6 +169,35 @@ class broadcast_desk {
   }
 
  private:
+  /// However often it is asked, one campaign begins: by its request.
+  result<json::object> begin(json::object& body) {
+    auto request = call_.request;
+    if (request.empty()) {
+      request = new_request_key();
+      talk_.say("request " + request);
+    }
+    body["request"] = request;
+    const auto text = json::serialize(body);
+    std::promise<void> never;
+    auto pause = never.get_future();
+    for (int tries = 1;; ++tries) {
+      auto page = post("", text);
+      if (page || page.error().code == errc::bad_input ||
+          page.error().code == errc::conflict ||
+          page.error().code == errc::too_large)
+        return page;
+      const auto& e = page.error();
+      const std::string why = e.context.empty() ? to_string(e) : e.context;
+      if (tries == most_starts)
+        return error{e.code, why +
+                                 "\nIt may have begun: broadcast list shows "
+                                 "it. The same command with --request " +
+                                 request + " begins no second one."};
+      talk_.say("broadcast: " + why + "; asking again");
+      pause.wait_for(look_every);
+    }
+  }
+
   result<json::object> command() const {
     json::object out;
     if (call_.text.empty() == call_.file.empty())

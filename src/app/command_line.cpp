@@ -26,7 +26,8 @@ constexpr usage_line commands[] = {
     {"dead-letters drop ID... | --all", "remove them for good"},
     {"broadcast start --text T | --file CALL.json",
      "to all who use the bot, or to --audience 'active 30d, lang=de'; --name, "
-     "--rate N, --at TIME, --dry-run, --repeat, --follow"},
+     "--rate N, --at TIME, --dry-run, --repeat, --follow; --request KEY: said "
+     "again, it starts no second one"},
     {"broadcast list", "campaigns and how far they are"},
     {"broadcast show ID [--follow]", "one of them"},
     {"broadcast pause|resume|cancel ID", "steer it"},
@@ -182,6 +183,7 @@ void grammar::add_broadcast() {
   start->add_option("--name", out.name);
   start->add_option("--rate", out.rate)->check(CLI::Range(1, 100'000));
   start->add_option("--at", out.at);
+  start->add_option("--request", out.request);
   start->add_flag("--dry-run", out.dry_run);
   start->add_flag("--repeat", out.repeat);
   start->add_flag("--follow", out.follow);
@@ -322,7 +324,7 @@ std::string unknown_argument(const std::vector<std::string>& args,
       "--all",    "--after",   "--limit",    "--drop-pending", "--wait",
       "--text",   "--file",    "--audience", "--name",         "--rate",
       "--at",     "--dry-run", "--repeat",   "--follow",       "--csv",
-      "--chat"};
+      "--chat",   "--request"};
   for (const key_spec& key : keys())
     flags.push_back(flag_of(key));
   const std::vector<std::string> words{

@@ -62,7 +62,7 @@ struct invocation {
   std::string node;                ///< cluster drain
   bool wait = false;               ///< cluster drain
   // broadcast start; `follow` also of show
-  std::string text, file, name, at;
+  std::string text, file, name, at, request;
   std::string audience;  ///< also of audience count, export and tag
   std::uint64_t rate = 0;
   bool dry_run = false;  ///< also of forget

@@ -148,6 +148,20 @@ std::string text_of(const json::object& from, std::string_view name) {
   return json::serialize(*at);
 }
 
+namespace {
+
+errc code_of(unsigned status) {
+  switch (status) {
+    case 400: return errc::bad_input;
+    case 404: return errc::not_found;
+    case 409: return errc::conflict;
+    case 413: return errc::too_large;
+    default: return errc::unavailable;
+  }
+}
+
+}  // namespace
+
 result<json::object> fetch(node_link& node, http::request what) {
   auto got = node.ask(std::move(what));
   if (!got)
@@ -161,7 +175,7 @@ result<json::object> fetch(node_link& node, http::request what) {
   if (got->status == 200)
     return std::move(page);
   const std::string text = text_of(page, "error");
-  return error{got->status == 404 ? errc::not_found : errc::unavailable, text};
+  return error{code_of(got->status), text};
 }
 
 }  // namespace troupe::app

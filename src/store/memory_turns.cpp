@@ -196,6 +196,8 @@ result<std::vector<std::optional<entry>>> memory_engine::settle(
     }
     if (s.audience)
       change_audience(*s.audience);
+    if (s.joined)
+      change_audience(*s.joined);
     if (s.campaign != 0)
       add_outcome(tallies_[s.campaign], s);
     if (s.dead && s.dead_body) {

@@ -238,6 +238,8 @@ std::optional<entry> postgres_engine::end_call(const settlement& s, place at) {
     changes_.spending[{s.spent_at, s.to}] += s.spent;
   if (s.audience)
     change_audience(*s.audience);
+  if (s.joined)
+    change_audience(*s.joined);
   if (s.campaign != 0)
     add_outcome(changes_.tallies[{s.campaign, at.first}], s);
   if (s.dead && s.dead_body)

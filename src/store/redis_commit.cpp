@@ -184,6 +184,8 @@ void add_settlement(commit_plan& plan, std::size_t number, const settlement& s,
   std::vector<const audience_change*> sights;
   if (s.audience)
     sights.push_back(&*s.audience);
+  if (s.joined)
+    sights.push_back(&*s.joined);
   add_sights(p, sights, shards, parcels);
   add_parcels(plan, number, std::move(parcels), {});
   if (s.dead && s.dead_body)

@@ -326,6 +326,8 @@ std::optional<entry> sqlite_engine::end_call(const settlement& s) {
                           std::int64_t{s.spent});
   if (s.audience)
     change_audience(*s.audience);
+  if (s.joined)
+    change_audience(*s.joined);
   if (s.campaign != 0) {
     campaign_tally one;
     add_outcome(one, s);

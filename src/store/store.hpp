@@ -219,6 +219,7 @@ struct settlement {
   wall_time spent_at;           ///< when it was last sent; groups remember it
   std::uint16_t spent = 0;      ///< messages it counted as; 0: never left
   std::optional<audience_change> audience;
+  std::optional<audience_change> joined;  ///< a group's, where it moved to
   /// An error: the call becomes a dead letter of kind `call`, with `dead_body`.
   std::optional<std::string> dead;
   payload dead_body;

@@ -221,6 +221,142 @@ TEST_CASE("a campaign that nobody answers stops itself, too") {
   CHECK(s.released.size() < 300);
 }
 
+namespace {
+
+/// A stage whose campaign is in its middle, all of its calls sent so far.
+stage in_the_middle(json::object command = {}) {
+  stage s{20'000, std::move(command)};
+  while (s.released.size() < 1'000) {
+    REQUIRE(s.tick());
+    s.tally.sent = s.released.size();
+  }
+  return s;
+}
+
+std::string why(const stage& s) {
+  const auto page = s.machine().page(7, s.tally, s.now);
+  const auto* text = page.if_contains("why");
+  return text ? std::string{text->as_string()} : std::string{};
+}
+
+}  // namespace
+
+TEST_CASE("a campaign that nobody answers any more stops itself, each time") {
+  auto s = in_the_middle();
+  for (int outage = 1; outage <= 3; ++outage) {
+    INFO("outage " << outage);
+    const auto before = s.released.size();
+    const auto sent = s.tally.sent;
+    while (s.tick())
+      s.tally.unknown = s.released.size() - sent;
+    CHECK(s.machine().state() == phase::paused);
+    CHECK(why(s).find("does not answer") != std::string::npos);
+    // No more than may be open, and those that are tried in doubt.
+    CHECK(s.released.size() - before <= 210);
+    // Back again: what is judged is what came since.
+    s.command("resume");
+    for (int i = 0; i < 60; ++i) {
+      REQUIRE(s.tick());
+      s.tally.sent = s.released.size() - s.tally.unknown;
+    }
+    CHECK(s.machine().state() == phase::running);
+  }
+  while (s.tick())
+    s.tally.sent = s.released.size() - s.tally.unknown;
+  CHECK(s.machine().state() == phase::done);
+  CHECK(s.released.size() == 20'000);
+}
+
+TEST_CASE("calls that hang until they are given up stop a campaign, too") {
+  auto s = in_the_middle();
+  const auto before = s.released.size();
+  for (int i = 0; i < 200; ++i)
+    REQUIRE(s.tick());
+  CHECK(s.released.size() == before + 200);
+  s.tally.unknown = 200;
+  int probes = 0;
+  for (; s.tick() && probes < 1'000; ++probes) {
+    if (s.released.size() == before + 210)
+      s.tally.unknown = 210;
+  }
+  CHECK(s.machine().state() == phase::paused);
+  CHECK(s.released.size() == before + 210);
+}
+
+TEST_CASE("what a crash leaves unknown does not stop a campaign") {
+  auto s = in_the_middle();
+  for (int i = 0; i < 20; ++i)
+    REQUIRE(s.tick());
+  // All that was under way ends at once; what was not goes out after it.
+  s.tally.unknown = s.released.size() - s.tally.sent - 20;
+  REQUIRE(s.tally.unknown >= 100);
+  for (int i = 0; i < 8; ++i)
+    REQUIRE(s.tick());
+  const auto lost = s.tally.unknown;
+  while (s.tick())
+    s.tally.sent = s.released.size() - lost;
+  CHECK(s.machine().state() == phase::done);
+  CHECK(s.released.size() == 20'000);
+}
+
+TEST_CASE("some calls without an answer do not stop a campaign") {
+  auto s = in_the_middle();
+  while (s.tick()) {
+    s.tally.unknown = (s.released.size() - 1'000) / 3;
+    s.tally.sent = s.released.size() - s.tally.unknown;
+  }
+  CHECK(s.machine().state() == phase::done);
+}
+
+TEST_CASE("members who are gone do not stop a campaign") {
+  auto s = in_the_middle();
+  const auto sent = s.tally.sent;
+  while (s.tick())
+    s.tally.blocked = s.released.size() - sent;
+  CHECK(s.machine().state() == phase::done);
+}
+
+TEST_CASE("refusals in the middle stop a campaign until a person insists") {
+  auto s = in_the_middle();
+  const auto sent = s.tally.sent;
+  auto refused = [&] { s.tally.failed = s.released.size() - sent; };
+  while (s.tick())
+    refused();
+  CHECK(s.machine().state() == phase::paused);
+  CHECK(why(s).find("refuses") != std::string::npos);
+  s.command("resume");
+  while (s.tick())
+    refused();
+  CHECK(s.machine().state() == phase::done);
+}
+
+TEST_CASE("who joins while a campaign runs is not met by it") {
+  stage s{100};
+  while (s.released.empty())
+    REQUIRE(s.tick());
+  s.audience.push_back({chat_key::chat(900), store::audience_status::active,
+                        "de", s.now + 1s, s.now + 1s});
+  while (s.tick())
+    s.tally.sent = s.released.size();
+  CHECK(s.machine().state() == phase::done);
+  CHECK(s.released.size() == 100);
+  CHECK_FALSE(s.released.contains(chat_key::chat(900)));
+}
+
+TEST_CASE("a campaign that waits for outcomes looks ever less often") {
+  stage s{10};
+  while (s.released.size() < 10)
+    REQUIRE(s.tick());
+  const auto from = s.now;
+  int looks = 0;
+  for (; s.now < from + 60s; ++looks)
+    REQUIRE(s.tick());
+  CHECK(looks <= 25);
+  s.tally.sent = 10;
+  REQUIRE(s.tick());
+  CHECK(s.machine().state() == phase::done);
+}
+
 TEST_CASE("what is no campaign is refused") {
   const json::object good{{"method", "sendMessage"},
                           {"params", json::object{{"text", "hi"}}}};
@@ -247,34 +383,10 @@ TEST_CASE("what is no campaign is refused") {
   bad("dryrun", true);
   bad("at_ms", "1767200000000");
   bad("at_ms", -1);
+  bad("request", "");
+  bad("request", "two words");
+  bad("request", json::value(std::string(129, 'r')));
   bad("at_ms", std::int64_t{9'000'000'000'000'000'000});
   CHECK(campaign::read("{}").error().code == errc::corrupt);
   CHECK(campaign::read("").error().code == errc::corrupt);
-}
-
-TEST_CASE("the register numbers campaigns, and hands them their command") {
-  store::entry e;
-  e.type = store::entry_kind::update;
-  e.body = store::make_payload(
-      R"({"do":"start","method":"sendMessage","params":{"text":"hi"}})");
-  auto first = turn_campaign_entry(0, "", e, start_at, {}).value();
-  auto second = turn_campaign_entry(0, first.state, e, start_at, {}).value();
-  CHECK(last_campaign(second.state) == 2);
-  REQUIRE(second.notices.size() == 1);
-  CHECK(second.notices[0].to == chat_key::campaign(2));
-  store::entry told;
-  told.type = store::entry_kind::notice;
-  told.body = store::make_payload(json::serialize(
-      json::object{{"from", "campaign:0"}, {"text", second.notices[0].text}}));
-  auto begun = turn_campaign_entry(2, "", told, start_at, {}).value();
-  CHECK(campaign::read(begun.state).has_value());
-  CHECK(begun.next == start_at);
-  // Told twice, or what it does not know: refused.
-  CHECK_FALSE(
-      turn_campaign_entry(2, begun.state, told, start_at, {}).has_value());
-  e.body = store::make_payload(R"({"do":"explode"})");
-  CHECK_FALSE(turn_campaign_entry(2, begun.state, e, start_at, {}).has_value());
-  CHECK_FALSE(turn_campaign_entry(0, "", e, start_at, {}).has_value());
-  e.body = store::make_payload("[");
-  CHECK_FALSE(turn_campaign_entry(2, begun.state, e, start_at, {}).has_value());
 }

@@ -276,6 +276,17 @@ TEST_CASE("the audience learns who is here, who left and their language") {
   CHECK(message.language == "de");
   CHECK(s.text("hi", -100).language.empty());
   CHECK(s.press("a").audience == standing::same);
+  auto move = [&](const std::string& what) {
+    return s.update(R"({"update_id":8,"message":{"message_id":1,"date":1,
+      "chat":{"id":-5,"type":"group"},")" +
+                    what + R"(":-1000000000005}})");
+  };
+  const auto gone = move("migrate_to_chat_id");
+  CHECK(gone.audience == standing::moved);
+  CHECK(gone.moved_to == -1'000'000'000'005);
+  const auto come = move("migrate_from_chat_id");
+  CHECK(come.audience == standing::active);
+  CHECK(come.moved_from == -1'000'000'000'005);
   auto member = [&](const std::string& status) {
     return s.update(R"({"update_id":9,"my_chat_member":{"chat":{"id":42,
       "type":"private"},"from":{"id":42,"is_bot":false,"first_name":"A",

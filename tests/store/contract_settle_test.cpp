@@ -211,6 +211,23 @@ TEST_CASE("a refusal can end a member's standing", "[contract]") {
   CHECK(who[0].status == audience_status::blocked);
 }
 
+TEST_CASE("a settlement can tell that a member moved", "[contract]") {
+  TROUPE_EACH_STORE();
+  const auto a = call_of(key, {1});
+  const auto held = commit_calls(s, {a});
+  auto end = settled(a, call_outcome::sent);
+  end.audience = audience_change{group, audience_status::migrated, ""};
+  const auto there = chat_key::chat(-1'000'000'000'100);
+  end.joined = audience_change{there, audience_status::active, ""};
+  CHECK(s.settle(held, {end}).has_value());
+  fixture.reopen();
+  auto who = fixture->audience().value();
+  REQUIRE(who.size() == 2);
+  for (const auto& m : who)
+    CHECK(m.status == (m.key == there ? audience_status::active
+                                      : audience_status::migrated));
+}
+
 TEST_CASE("outcomes of a campaign's calls are added up once (G5)",
           "[contract]") {
   TROUPE_EACH_STORE();

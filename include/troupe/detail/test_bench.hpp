@@ -72,6 +72,7 @@ class test_bench {
   std::vector<std::string> dead_letters;
   std::vector<std::string> notices;
   std::vector<std::string> statements;
+  boost::json::array broadcasts;
   std::vector<std::string> turns;  ///< how each event ended
   std::map<std::string, std::int64_t, std::less<>> timers;  ///< name, due
   std::set<std::string, std::less<>> tags;

@@ -83,6 +83,11 @@ struct wanted_notice {
   std::string text;
 };
 
+/// A campaign to start: its command, as `actors::campaign::start` takes it.
+struct wanted_broadcast {
+  std::string command;
+};
+
 /// What a turn wants done; nothing of it has happened yet.
 struct effects {
   std::optional<std::string> state;  ///< JSON, if it changed; "" clears it
@@ -93,6 +98,7 @@ struct effects {
   std::vector<wanted_timer> timers;
   std::vector<std::string> cancelled;
   std::vector<wanted_notice> notices;
+  std::vector<wanted_broadcast> broadcasts;
   std::vector<wanted_once> once;
   std::vector<wanted_sql> sql;
   std::vector<std::string> tagged, untagged;
@@ -115,8 +121,10 @@ struct turn_result {
   effects wanted;
   /// From my_chat_member and messages of a private chat, for the audience.
   std::string language;
-  enum class standing : std::uint8_t { same, active, blocked };
+  enum class standing : std::uint8_t { same, active, blocked, moved };
   standing audience = standing::same;
+  std::int64_t moved_to = 0;    ///< `moved`: the group's new id
+  std::int64_t moved_from = 0;  ///< the id that it had before, if it told
 };
 
 /// Keys that one turn may be told true for, and as many for which false.
