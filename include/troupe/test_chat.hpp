@@ -166,6 +166,7 @@ class test_chat {
   /// Statements that were committed, with their parameters:
   /// `DELETE FROM carts WHERE id = $1 [42]`; NULL for nothing.
   const std::vector<std::string>& sql() const { return bench_.statements; }
+
   /// Campaigns that were started: objects of `audience`, `method`, `params`,
   /// `name`, `rate`, `repeat`, and `at_ms` if given. Nothing of them is sent.
   const boost::json::array& broadcasts() const { return bench_.broadcasts; }

@@ -355,6 +355,7 @@ void lane::drop_from(const chat_key& from, moment now, actions& out) {
   });
   for (; dropped > 0; --dropped)
     out.push_back(forget{});
+  advance(now, out);
 }
 
 /// Known under its new id, the group gets a copy of its own there.
