@@ -34,7 +34,7 @@ struct chat_actor::attempt {
   mono_time began{}, ran{}, done{};
   wall_time ended{};  ///< the handler, for what its commit says
 
-  std::string identity;  ///< of the event
+  std::string identity;        ///< of the event
   std::uint64_t known_as = 0;  ///< to traces
   mono_time begun{};           ///< its first attempt
   std::vector<tracing::link> links;
@@ -90,9 +90,8 @@ struct chat_actor::attempt {
     const bool blocked = result.audience == standing::blocked;
     store::audience_change change;
     change.key = key;
-    change.seen =
-        !what.fired && result.audience != standing::same &&
-        (blocked || moved || now_ms - last_ms > audience_every_ms);
+    change.seen = !what.fired && result.audience != standing::same &&
+                  (blocked || moved || now_ms - last_ms > audience_every_ms);
     if (change.seen) {
       change.status = moved     ? audience_status::migrated
                       : blocked ? audience_status::blocked

@@ -215,7 +215,7 @@ struct services {
   /// Too much is in memory, or on the way into the store (G11).
   bool overloaded() const noexcept {
     return held() > std::int64_t(how.max_pending) ||
-           accepting > most_accepting || too_many_parked() ||
+           accepting > most_accepting || too_many_parked() ||  // or is to leave
            too_many_unsent();
   }
   bool too_many_parked() const noexcept {

@@ -173,11 +173,9 @@ class group_store final : public backend {
   }
   void tag(std::vector<chat_key> whom, std::string name, bool add,
            callback<std::size_t> done) override {
-    submit<std::size_t>(
-        true, std::move(done),
-        [w = std::move(whom), n = std::move(name), add](engine& e) {
-          return e.tag(w, n, add);
-        });
+    submit<std::size_t>(true, std::move(done),
+                        [w = std::move(whom), n = std::move(name),
+                         add](engine& e) { return e.tag(w, n, add); });
   }
   void about(chat_key key, callback<holdings> done) override {
     submit<holdings>(false, std::move(done),

@@ -168,7 +168,7 @@ class sqlite_engine final : public engine {
   std::vector<std::optional<std::int64_t>> next_due_;
 
   int log_pages_ = 0;
-  bool scrub_ = false;  ///< what was forgotten may still be in free space
+  bool scrub_ = false;     ///< what was forgotten may still be in free space
   bool log_full_ = false;  // it could not grow
   mono_time checkpointed_{};
   // Whether this kind of house-keeping failed last time.

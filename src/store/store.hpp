@@ -195,7 +195,7 @@ struct turn_receipt {
   /// Entries that the turn's notices appended, in the order of `notices`.
   std::vector<entry> appended;
   std::uint32_t tags_over = 0;  ///< for which the chat had no room
-  sql_answer sql;  ///< of one that was refused
+  sql_answer sql;               ///< of one that was refused
 };
 
 // -- settle -------------------------------------------------------------------

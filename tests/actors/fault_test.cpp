@@ -172,7 +172,8 @@ TEST_CASE("G11: overload is pushed back, and passes") {
   CHECK(r.post_and_wait(text_update(1000, 1000, "x")) == 200);
 }
 
-TEST_CASE("G1, G11: while too many calls wait to be sent, updates are refused") {
+TEST_CASE(
+    "G1, G11: while too many calls wait to be sent, updates are refused") {
   std::atomic<bool> away{true};
   telegram_double telegram{[&](const auto&, int) {
     return away ? std::optional{http::response{502, {}, ""}} : std::nullopt;

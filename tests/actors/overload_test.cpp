@@ -421,8 +421,7 @@ TEST_CASE("G11: what the owner can't send is refused by every node") {
   CHECK(a.post_and_wait(text_update(10'000, other, "x")) == 200);
   CHECK(eventually([&] { return telegram.texts(other).size() == 1; }));
   away = false;
-  CHECK(eventually(
-      [&] { return telegram.accepted() == accepted + 1; }, 240s));
+  CHECK(eventually([&] { return telegram.accepted() == accepted + 1; }, 240s));
   CHECK(eventually([&] {
     return a.post_and_wait(text_update(10'001, chats[0], "late")) == 200;
   }));

@@ -119,8 +119,8 @@ TEST_CASE("other update kinds are registered, whatever the registrar is at") {
   CHECK(registered("callback_query"));
   // And the latest is what it insists on.
   const auto before = d.telegram.count("setWebhook");
-  REQUIRE(eventually(
-      [&] { return d.telegram.count("setWebhook") >= before + 3; }));
+  REQUIRE(
+      eventually([&] { return d.telegram.count("setWebhook") >= before + 3; }));
   CHECK(registered("callback_query"));
   CHECK(d.telegram.count("getMe") == 0);
 }

@@ -147,8 +147,8 @@ const fs::path& pristine() {
   static const struct once {
     once() : dir{own_directory()} {
       run(programs() / "initdb",
-          {"-D", (dir / "data").string(), "-A", "trust", "-U",
-           "troupe", "-E", "UTF8", "--locale=C", "--no-sync"},
+          {"-D", (dir / "data").string(), "-A", "trust", "-U", "troupe", "-E",
+           "UTF8", "--locale=C", "--no-sync"},
           dir);
     }
     ~once() {
@@ -210,10 +210,9 @@ postgres_server::~postgres_server() {
 }
 
 void postgres_server::start() {
-  pid_ = launch(
-      programs() / "postgres",
-      {"-D", (dir_ / "data").string(), "-p", std::to_string(port_)},
-      dir_);
+  pid_ = launch(programs() / "postgres",
+                {"-D", (dir_ / "data").string(), "-p", std::to_string(port_)},
+                dir_);
   bool ended = false;
   const bool up = eventually([&] {
     ended = ::waitpid(pid_, nullptr, WNOHANG) == pid_;
