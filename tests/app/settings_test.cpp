@@ -29,6 +29,7 @@ std::string sample(const key_spec& key) {
     case shape::integer:
       return std::to_string(
           std::to_string(key.most) == key.fallback ? key.least : key.most);
+    case shape::ratio: return "0.25";
     case shape::choice: break;
   }
   return std::string{key.choices[0] == key.fallback ? key.choices[1]
@@ -46,7 +47,8 @@ std::string toml_of(const key_spec& key, const std::string& value) {
   const std::size_t dot = key.name.find('.');
   std::string out = "[" + std::string{key.name.substr(0, dot)} + "]\n";
   out += std::string{key.name.substr(dot + 1)} + " = ";
-  return out + (key.form == shape::integer ? value : '"' + value + '"') + '\n';
+  const bool bare = key.form == shape::integer || key.form == shape::ratio;
+  return out + (bare ? value : '"' + value + '"') + '\n';
 }
 
 /// Keys that a test may set alone: no secret, no file of one.
