@@ -177,7 +177,7 @@ bool have_postgres() {
 postgres_server::postgres_server(settings how) : how_{std::move(how)} {
   const auto from = (pristine() / "data").string();
   dir_ = own_directory();
-  run("/bin/cp", {"cp", "-a", from, (dir_ / "data").string()}, dir_);
+  run("/bin/cp", {"-a", from, (dir_ / "data").string()}, dir_);
   {
     std::ofstream out{dir_ / "data/postgresql.conf", std::ios::app};
     out << "listen_addresses = '127.0.0.1'\nunix_socket_directories = '"
