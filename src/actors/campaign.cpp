@@ -18,6 +18,9 @@ constexpr milliseconds tally_every{1'000};
 constexpr std::uint64_t most_quiet = 4;
 /// What a tick that came late makes up for at most: no burst after a pause.
 constexpr std::int64_t most_owed_ms = 1'000;
+/// What has no outcome by then has none: its chat was forgotten with it
+/// (docs/adr/0024), or nobody sends for an hour.
+constexpr std::int64_t longest_quiet_ms = 3'600'000;
 /// So many calls are judged together. If none of the first so many is sent,
 /// the call itself is wrong, or nobody answers at all.
 constexpr std::uint64_t judged_calls = 50;
@@ -31,6 +34,10 @@ constexpr std::string_view why_refused =
 constexpr std::string_view why_unanswered =
     "Telegram does not answer: the last calls ended as unknown; resume when it "
     "is back";
+
+constexpr std::string_view why_no_outcome =
+    "some calls have no outcome: their chats were forgotten, or nothing was "
+    "sent for an hour";
 
 store::campaign_tally since_then(const store::campaign_tally& all,
                                  const store::campaign_tally& then) {
@@ -65,6 +72,7 @@ campaign_step campaign::command(std::string_view what, wall_time now) {
     why_.clear();
     doubt_ = false;
     unmarked_ = true;
+    changed_ms_ = 0;
     state_ = !counted_             ? phase::counting
              : to_ms(now) < at_ms_ ? phase::scheduled
                                    : phase::running;
@@ -150,6 +158,8 @@ campaign_step campaign::count(const campaign_facts& facts) {
 /// @returns true if it is to stop; `why_` says why
 bool campaign::is_hopeless(const store::campaign_tally& all, wall_time now) {
   quiet_ = all.ended() == ended_ ? std::min(quiet_ + 1, most_quiet) : 0;
+  if (quiet_ == 0 || changed_ms_ == 0)
+    changed_ms_ = to_ms(now);
   ended_ = all.ended();
   tallied_ms_ = to_ms(now);
   if (std::exchange(unmarked_, false))
@@ -212,7 +222,10 @@ campaign_step campaign::release(std::int64_t number,
   paid_ms_ = std::max(
       paid_ms_ + static_cast<std::int64_t>(calls.size() * 1'000 / rate_),
       to_ms(now) - most_owed_ms);
-  if (walked_all_ && facts.tally && ended_ >= released_) {
+  const bool given_up = to_ms(now) - changed_ms_ > longest_quiet_ms;
+  if (walked_all_ && facts.tally && (ended_ >= released_ || given_up)) {
+    if (ended_ < released_)
+      why_ = why_no_outcome;
     end(phase::done, now);
     return keep(std::nullopt);
   }

@@ -115,6 +115,7 @@ class campaign {
   std::int64_t tallied_ms_ = 0;  ///< when `ended_` was read
   store::campaign_tally mark_;   ///< where the last judged calls ended
   std::uint64_t quiet_ = 0;      ///< tallies in a row that said nothing new
+  std::int64_t changed_ms_ = 0;  ///< when a tally last said something new
   phase state_ = phase::counting;
   bool dry_run_ = false;
   bool counted_ = false;

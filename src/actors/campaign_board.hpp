@@ -29,16 +29,16 @@ class campaign_board {
       over_.erase(over_.begin());
   }
 
-  /// What was released before a cancel still ends.
+  /// What was released before its end may still end.
   static bool is_over(const json::object& page) {
     const auto count = [&](const char* name) {
       return page.at(name).to_number<std::uint64_t>();
     };
     const auto& state = page.at("state").as_string();
-    return state == "done" || (state == "cancelled" &&
-                               count("sent") + count("failed") +
-                                       count("blocked") + count("unknown") >=
-                                   count("released"));
+    return (state == "done" || state == "cancelled") &&
+           count("sent") + count("failed") + count("blocked") +
+                   count("unknown") >=
+               count("released");
   }
 
  private:

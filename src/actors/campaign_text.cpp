@@ -71,6 +71,7 @@ void campaign::read_counts(const json::object& in) {
   paid_ms_ = number_said(in, "paid_ms");
   tallied_ms_ = number_said(in, "tallied_ms");
   quiet_ = count_said(in, "quiet");
+  changed_ms_ = number_said(in, "changed_ms");
   const auto* mark = in.if_contains("mark");
   if (const auto* of = mark ? mark->if_object() : nullptr)
     mark_ = {count_said(*of, "sent"), count_said(*of, "failed"),
@@ -107,6 +108,7 @@ std::string campaign::text() const {
                    {"doubt", doubt_},
                    {"unmarked", unmarked_},
                    {"quiet", quiet_},
+                   {"changed_ms", changed_ms_},
                    {"mark", json::object{{"sent", mark_.sent},
                                          {"failed", mark_.failed},
                                          {"blocked", mark_.blocked},

@@ -357,6 +357,19 @@ TEST_CASE("a campaign that waits for outcomes looks ever less often") {
   CHECK(s.machine().state() == phase::done);
 }
 
+TEST_CASE("a copy that is gone with its chat does not keep a campaign open") {
+  stage s{10};
+  while (s.released.size() < 10)
+    REQUIRE(s.tick());
+  s.tally.sent = 9;
+  const auto from = s.now;
+  while (s.tick())
+    REQUIRE(s.now < from + 2h);
+  CHECK(s.machine().state() == phase::done);
+  CHECK(s.now >= from + 1h);
+  CHECK(why(s).find("no outcome") != std::string::npos);
+}
+
 TEST_CASE("what is no campaign is refused") {
   const json::object good{{"method", "sendMessage"},
                           {"params", json::object{{"text", "hi"}}}};
