@@ -69,10 +69,11 @@ TEST_CASE("every form of broadcast is understood") {
   const auto start =
       parsed({"broadcast", "start", "--text", "hi", "--audience", "active 3d",
               "--name", "news", "--rate", "5", "--at", "+2h", "--dry-run",
-              "--repeat", "--follow"});
+              "--repeat", "--follow", "--request", "monday"});
   CHECK(start.what == command::broadcast_start);
   CHECK(start.text == "hi");
   CHECK(start.audience == "active 3d");
+  CHECK(start.request == "monday");
   CHECK(start.name == "news");
   CHECK(start.rate == 5);
   CHECK(start.at == "+2h");

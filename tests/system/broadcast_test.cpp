@@ -59,14 +59,24 @@ void broadcast(std::int64_t members, std::int64_t rate) {
   CHECK(number(object(counted.out), "total") == members);
   REQUIRE(is_done(page(on, "1")));
 
-  const ending begun = on.command({"broadcast", "start", "--text", news});
-  INFO(begun.err);
-  REQUIRE(begun.code == 0);
+  const auto begin = [&] {
+    const ending begun = on.command({"broadcast", "start", "--text", news,
+                                     "--request", "monday", "--json"});
+    INFO(begun.err);
+    REQUIRE(begun.code == 0);
+    return number(object(begun.out), "id");
+  };
+  CHECK(begin() == 2);
+  CHECK(begin() == 2);  // said twice, meant once
+  CHECK(on.command({"broadcast", "start", "--text", "Other news.", "--request",
+                    "monday"})
+            .code == 1);
   REQUIRE(eventually([&] { return ended(page(on, "2")) >= members / 3; },
                      seconds{600}));
   on.bot().signal(SIGKILL);
   on.bot().wait();
   on.start_bot();
+  CHECK(begin() == 2);
   // A text that comes meanwhile is answered as always.
   on.write(1, "t2");
   REQUIRE(eventually([&] { return is_done(page(on, "2")); }, seconds{1'200}));
