@@ -1,7 +1,7 @@
 #include <troupe/bot.hpp>
 
 #include "store/faulty.hpp"
-#include "tests/actors/rig.hpp"
+#include "tests/actors/cluster_rig.hpp"
 #include "tests/support/postgres_server.hpp"
 
 // `ctx->sql` on a real PostgreSQL, over chats and faults (docs/adr/0026).
@@ -75,7 +75,7 @@ bookings book(const postgres_server& server,
       std::make_unique<store::faulty>(store_on(server, std::to_string(++bots)));
   auto& s = *broken;
   std::atomic<int> runs{0};
-  rig r{fast(), desk([&] {
+  rig r{patient("sql"), desk([&] {
           if (kind && runs++ % 2 == 0)
             s.at(s.operations() + 1, store::fault{*kind, 1, {}});
         }),
@@ -88,7 +88,6 @@ bookings book(const postgres_server& server,
     REQUIRE(
         eventually([&] { return telegram.accepted() >= std::size_t(i) + 1; }));
   }
-  CHECK(r.node().drain(60s));
   bookings end;
   for (std::int64_t chat = 1; chat <= 3; ++chat)
     end.replies[chat] = telegram.texts(chat);
@@ -128,7 +127,8 @@ TEST_CASE(
   server.ask("CREATE TABLE slots(slot text PRIMARY KEY, chat int8 NOT NULL)");
   telegram_double telegram;
   std::atomic<int> runs{0};
-  rig r{fast(), desk([&] { ++runs; }), store_on(server, "77"), telegram.url()};
+  rig r{patient("sql"), desk([&] { ++runs; }), store_on(server, "77"),
+        telegram.url()};
   REQUIRE(r.post_and_wait(text_update(1, 1, "x")) == 200);
   REQUIRE(eventually([&] { return telegram.accepted() == 1; }));
   REQUIRE(r.post_and_wait(text_update(2, 1, "dup x")) == 200);
@@ -158,7 +158,7 @@ TEST_CASE(
   server.ask("INSERT INTO slots VALUES('held', 9)");
   telegram_double telegram;
   std::atomic<int> runs{0};
-  rig r{fast(), desk([&] { ++runs; }), store_on(server, "77", "3"),
+  rig r{patient("sql"), desk([&] { ++runs; }), store_on(server, "77", "3"),
         telegram.url()};
   std::thread holder{[&] {
     server.ask(
