@@ -79,7 +79,9 @@ std::string identity_of(const turn_subject& what) {
 }
 
 std::uint64_t event_number(const turn_subject& what) {
-  if (!what.fired && what.entry->type == store::entry_kind::update)
+  // Below 0 are commands of our own (`start_campaign`): nobody posts them.
+  if (!what.fired && what.entry->type == store::entry_kind::update &&
+      what.entry->id.value >= 0)
     return event_number(what.entry->id);
   const auto named = static_cast<std::uint64_t>(stable_hash(identity_of(what)));
   return (named & (not_an_update - 1)) | not_an_update;

@@ -311,6 +311,35 @@ TEST_CASE("a timer's turn is the root of a trace of its own") {
   CHECK(spans.named("turn").size() == 2);
 }
 
+TEST_CASE("a campaign's command, ticks and calls have whole traces, too") {
+  telegram_double telegram;
+  span_box spans;
+  rig r{traced(fast(), spans), std::make_shared<counter_bot>(), memory_store(),
+        telegram.url()};
+  for (int chat = 1; chat <= 3; ++chat)
+    REQUIRE(r.post_and_wait(text_update(chat, chat, "hi")) == 200);
+  REQUIRE(told(spans, 3, 3));
+  std::promise<result<std::string>> page;
+  r.node().start_campaign(R"({"method":"sendMessage","params":{"text":"hi"}})",
+                          [&](auto got) { page.set_value(std::move(got)); });
+  REQUIRE(page.get_future().get().has_value());
+  // Three replies and three copies.
+  const auto whole = [&] {
+    const auto all = spans.all();
+    return std::all_of(all.begin(), all.end(), [&](auto& s) {
+      return s.parent == tracing::span_id{} ||
+             std::any_of(all.begin(), all.end(), [&](auto& o) {
+               return o.trace == s.trace && o.id == s.parent;
+             });
+    });
+  };
+  REQUIRE(told(spans, 6, 6));
+  CHECK(eventually(whole));
+  for (auto& s : spans.named("turn"))
+    if (value_of(s, "troupe.kind") == "campaign")
+      CHECK(s.parent == tracing::span_id{});
+}
+
 TEST_CASE("updates that are polled for have a root, too") {
   telegram_double telegram;
   span_box spans;
