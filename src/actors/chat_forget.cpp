@@ -21,7 +21,8 @@ void chat_actor::begin_forget() {
     for (const auto& shard : shared_->shards)
       caf::anon_send(shard, calls_forgotten{key_});
   const auto me = caf::actor_cast<caf::actor>(this);
-  if (!owned_->safe(shared_->how.time->mono())) {
+  now_->began = now_->ran = shared_->how.time->mono();
+  if (!owned_->safe(now_->ran)) {
     shared_->count.held_back.add();
     caf::anon_send(me, chat_event{chat_forgotten{now_->number, lapsed()}});
     return;

@@ -1,5 +1,5 @@
 #include "store/faulty.hpp"
-#include "tests/actors/rig.hpp"
+#include "tests/actors/cluster_rig.hpp"
 #include "tests/support/catch.hpp"
 
 using namespace troupe;
@@ -164,6 +164,34 @@ TEST_CASE("a chat is forgotten once, whichever operation of the store fails") {
       CHECK(telegram.texts(42) ==
             std::vector<std::string>{"n=1 text=a", "n=1 text=b"});
     }
+  }
+}
+
+TEST_CASE("a chat is forgotten by whichever node owns it, asked of another") {
+  constexpr std::int64_t chats = 12;
+  telegram_double telegram;
+  rig a{patient("a"), std::make_shared<counter_bot>(), way_to("forget"),
+        telegram.url()};
+  rig b{patient("b"), std::make_shared<counter_bot>(), way_to("forget"),
+        telegram.url()};
+  REQUIRE(settled({&a, &b}));
+  std::int64_t update = 1;
+  for (std::int64_t chat = 1; chat <= chats; ++chat)
+    a.post(text_update(update++, chat, "x"));
+  REQUIRE(a.settle());
+  CHECK(eventually([&] { return telegram.accepted() == chats; }));
+  for (std::int64_t chat = 1; chat <= chats; ++chat) {
+    CHECK(eventually([&] { return kept(a.store(), chat) == 2; }));
+    CHECK(sum_of(forget(chat % 2 ? a : b, chat).at("left")) == 0);
+    CHECK(kept(a.store(), chat) == 0);
+  }
+  for (std::int64_t chat = 1; chat <= chats; ++chat)
+    b.post(text_update(update++, chat, "y"));
+  REQUIRE(b.settle());
+  for (std::int64_t chat = 1; chat <= chats; ++chat) {
+    CHECK(eventually([&] { return telegram.texts(chat).size() == 2; }));
+    CHECK(telegram.texts(chat) ==
+          std::vector<std::string>{"n=1 text=x", "n=1 text=y"});
   }
 }
 
