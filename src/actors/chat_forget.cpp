@@ -50,8 +50,15 @@ void chat_actor::on(chat_forgotten& m) {
     return;
   }
   store_failures_ = 0;
-  log::info("chat_forgotten",
-            {{"chat", to_string(key_)}, {"removed", m.answer->sum()}});
+  // Of its entries only the wish was left.
+  const auto& gone = *m.answer;
+  log::info("chat_forgotten", {{"chat", to_string(key_)},
+                               {"records", gone.records},
+                               {"calls", gone.calls},
+                               {"timers", gone.timers},
+                               {"dead_letters", gone.dead_letters},
+                               {"members", gone.members},
+                               {"tags", gone.tags}});
   live_ = nullptr;
   bad_record_ = nullptr;
   have_record_ = anew_ = false;
