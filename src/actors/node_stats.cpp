@@ -232,7 +232,12 @@ void keep_history(const std::shared_ptr<services>& of,
                  [weak = std::weak_ptr{of}, kept = std::weak_ptr{past}] {
                    const auto still = weak.lock();
                    const auto into = kept.lock();
-                   if (still && into)
+                   if (!still || !into)
+                     return;
+                   // After its node's end there may be no clock to ask, nor
+                   // counts to read.
+                   const std::lock_guard guard{still->closing};
+                   if (!still->closed)
                      keep_history(still, into);
                  });
 }
