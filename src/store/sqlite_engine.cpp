@@ -16,6 +16,7 @@ namespace {
 constexpr std::size_t tails_per_cell = 64;
 constexpr std::size_t kept_blocks = 256;  // 140 KB
 constexpr int checkpoint_pages = 2000;    // 8 MiB of log
+constexpr int small_log_pages = 64;       // is never too much
 constexpr std::int64_t sweep_step = 256;  // rows looked at
 // No store gets there honestly: 2,000 years at 2,000 updates/s.
 constexpr std::uint64_t sane_count = std::uint64_t{1} << 47;
@@ -277,15 +278,24 @@ void sqlite_engine::checkpoint() {
              : std::optional{sqlite_error(code, db_.handle(), "checkpoint")});
 }
 
+// The log must not take the last of a small disk: it could not be put into the
+// database then, which may have to grow for it, and nothing would go on.
+bool sqlite_engine::log_needs_room() const {
+  if (log_pages_ < small_log_pages)
+    return false;
+  std::error_code ec;
+  const auto on = std::filesystem::space(db_.log_path(), ec);
+  return !ec && on.available < std::uint64_t(log_pages_) * 4096;
+}
+
 void sqlite_engine::tidy() {
   if (scrub_)
     scrub();
   // Real time paces the sweep; what is old is judged by the store's clock.
   const auto tick = std::chrono::steady_clock::now();
-  // On a full disk what the log holds may still fit into the database, and the
-  // log begins anew in the space that it has.
+  // Space was made since: what the log holds may fit into the database now.
   const bool stuck = log_full_ && tick - checkpointed_ >= sweep_pause;
-  if (log_pages_ >= checkpoint_pages || stuck) {
+  if (log_pages_ >= checkpoint_pages || stuck || log_needs_room()) {
     checkpointed_ = tick;
     log_full_ = false;
     checkpoint();

@@ -141,6 +141,7 @@ class sqlite_engine final : public engine {
 
   // House-keeping.
   void checkpoint();
+  bool log_needs_room() const;
   void scrub();
   void sweep();
   void sweep_seen(wall_time now);

@@ -123,7 +123,7 @@ TEST_CASE(
   CHECK(number(v, "torn_turns") == 0);
 }
 
-TEST_CASE("G11: a log that fills the disk is put into the store, and goes on") {
+TEST_CASE("G11: on a disk that is smaller than its log may be, a bot goes on") {
   const scratch files;
   const small_disk disk{files / "disk"};
   if (!disk.mounted()) {
@@ -138,19 +138,15 @@ TEST_CASE("G11: a log that fills the disk is put into the store, and goes on") {
             {"TROUPE_LOG_LEVEL", "error"},
             {"TROUPE_STORE_URL", "sqlite:" + (disk / "troupe.db")}}};
   on.start_bot();
-  // One by one: each has commits, and so pages of the log, of its own. It would
-  // be emptied at 8 MiB, which is more than there is.
+  // One by one: each has commits, and so some 33 KB of the log, of its own. It
+  // is emptied at 8 MiB, which is more than there is.
   int texts = 0;
-  const auto refusals = [&] {
-    return number(on.sim_state(), "failed_deliveries");
-  };
-  while (refusals() == 0 && texts < 2'000) {
+  for (; texts < 400; ++texts) {
     on.write(100 + texts % 20, "t" + std::to_string(texts));
-    ++texts;
-    REQUIRE(eventually([&] { return on.idle() || refusals() > 0; }));
+    REQUIRE(eventually([&] { return on.idle(); }));
   }
-  CHECK(refusals() > 0);
-  REQUIRE(eventually([&] { return on.idle() && on.ready(); }));
+  CHECK(number(on.sim_state(), "failed_deliveries") == 0);
+  REQUIRE(on.ready());
   on.stop();
   const json::object v = on.verdict();
   INFO(json::serialize(v));
