@@ -16,8 +16,8 @@ namespace {
 using namespace std::chrono_literals;
 
 // Two pollers of one token end each other's calls (TELEGRAM.md 33).
-constexpr milliseconds conflict_pause{3'500};
-constexpr milliseconds bad_token_pause{30'000};
+constexpr milliseconds poll_conflict_pause{3'500};
+constexpr milliseconds poll_bad_token_pause{30'000};
 constexpr milliseconds longest_pause{30'000};
 // The server holds a call for the whole poll timeout and may be slow.
 constexpr milliseconds answer_slack{15'000};
@@ -159,10 +159,10 @@ void poller_actor::on_answer(poll_answer& m) {
   switch (answer.what) {
     case telegram::verdict::conflict:
       shared_->count.poll_conflicts.add();
-      pause(conflict_pause);
+      pause(poll_conflict_pause);
       return;
     case telegram::verdict::retry_after: pause(answer.retry_after); return;
-    case telegram::verdict::bad_token: pause(bad_token_pause); return;
+    case telegram::verdict::bad_token: pause(poll_bad_token_pause); return;
     default: back_off();
   }
 }
