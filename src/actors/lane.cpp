@@ -42,6 +42,14 @@ std::string label_of(const chat_key& from, const std::string& name) {
 lane::lane(options how)
     : how_{how}, window_{how.limit, how.period, how.margin} {}
 
+void lane::inherit(mono_time at, const store::call& first) {
+  const auto cost =
+      telegram::cost_of(first.method, first.body ? *first.body : "{}");
+  window_.spend(at, std::max<unsigned>(cost, 1));
+  if (how_.settle_each)
+    unsaved_ += std::max<unsigned>(cost, 1);
+}
+
 lane::item lane::make_item(store::call what, moment now) const {
   item x;
   x.kind = telegram::lane_of(what.method);
@@ -189,8 +197,9 @@ bool lane::prepare_head(moment now, actions& out) {
     return false;
   // Marked last: what is marked and then held up, by a window or a restart,
   // would be given up as unknown without ever having left.
-  if (head.call.policy == store::call_policy::at_most_once &&
-      !head.call.attempted) {
+  const bool once = head.call.policy == store::call_policy::at_most_once;
+  const bool to_save = head.cost > 0 && unsaved_ > 0;
+  if ((once && !head.call.attempted) || to_save) {
     step_ = step::marking;
     settle_item(head, call_outcome::attempting, nullptr, now, out, false);
     return false;
@@ -270,9 +279,11 @@ void lane::marked(call_id which, moment now, actions& out) {
   if (step_ != step::marking || queue_.empty() ||
       queue_.front().call.id != which)
     return;
-  queue_.front().call.attempted = true;
+  auto& head = queue_.front();
+  head.call.attempted = true;
+  unsaved_ = 0;
   step_ = step::idle;
-  marked_ = true;
+  marked_ = head.call.policy == store::call_policy::at_most_once;
   advance(now, out);
   marked_ = false;
 }

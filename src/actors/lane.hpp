@@ -43,8 +43,9 @@ class lane {
     milliseconds margin{1000};
     bool global = true;         ///< there is a global budget
     bool count_replies = true;  ///< replies spend it
-    /// A call begins only after the store knows of the last one, so that after
-    /// a crash at most one is unknown: for windows that outlast a restart.
+    /// An attempt begins only after the store knows of the last one, so that
+    /// after a crash at most one is unknown: for windows that outlast a
+    /// restart.
     bool settle_each = false;
     milliseconds retry_first{500};
     milliseconds retry_max{30'000};
@@ -154,12 +155,16 @@ class lane {
       return;
     how_.limit = limit;
     how_.settle_each = how_.to.is_group() && limit != 0;
+    unsaved_ = 0;
     window_.configure(limit, now);
     window_at_.reset();
   }
 
   /// Counts what was sent to this chat before this lane existed.
   void spend(mono_time at, unsigned messages) { window_.spend(at, messages); }
+  /// The same of the call that an earlier owner may have had under way: if this
+  /// one ends before that call does, the next could not know of it.
+  void inherit(mono_time at, const store::call& first);
 
   std::size_t waiting() const noexcept {
     return queue_.size() + express_.size();
@@ -246,6 +251,8 @@ class lane {
   mono_time not_before_{};   ///< the head's next attempt
   mono_time frozen_{};       ///< everything's
   std::optional<mono_time> window_at_;
+  /// Messages that may have arrived and that the store does not know of.
+  unsigned unsaved_ = 0;
   bool stopped_ = false;
   bool marked_ = false;  ///< the head, just now
 };

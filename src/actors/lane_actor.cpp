@@ -90,7 +90,7 @@ caf::behavior lane_actor::make_behavior() {
         // it died, and have arrived (G7).
         if (to_.is_group() && !inherited_ && m.inherited) {
           inherited_ = true;
-          machine_.spend(owned_->since, 1);
+          machine_.inherit(owned_->since, m.what);
         }
         with([&](moment now, lane::actions& out) {
           machine_.push(std::move(m.what), now, out);

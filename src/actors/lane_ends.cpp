@@ -101,6 +101,8 @@ void lane::answered(call_id which, chat_key from, attempt_end end, moment now,
   if (has_permit_)
     out.push_back(give_back{permit_, now.mono, arrived});
   has_permit_ = false;
+  if (how_.settle_each && arrived)
+    unsaved_ += queue_.front().cost;
   head_ended(end, now, out);
   advance(now, out);
 }
@@ -236,6 +238,7 @@ void lane::finish_head(call_outcome how, const attempt_end* end, moment now,
     what.joined = {chat_key::chat(moved_to_), audience_status::active, {}};
   }
   if (how_.settle_each && left && head.cost > 0) {
+    unsaved_ -= std::min<unsigned>(head.cost, unsaved_);
     std::get<settle>(out.back()).tell = true;
     unsettled_ = head.call.id;
     step_ = step::settling;
@@ -253,6 +256,8 @@ void lane::settle_item(const item& what, call_outcome how,
   s.label = what.call.label;
   s.campaign = what.call.campaign;
   if (how == call_outcome::attempting) {
+    s.spent_at = now.wall;
+    s.spent = static_cast<std::uint16_t>(unsaved_);
     out.push_back(
         settle{std::move(s), what.call.at, false, true, {}, what.of()});
     return;

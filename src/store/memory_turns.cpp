@@ -182,6 +182,10 @@ result<std::vector<std::optional<entry>>> memory_engine::settle(
     auto found = mine.outbox.find(s.id.value);
     if (found == mine.outbox.end())
       continue;
+    if (s.spent > 0 && s.to.is_group()) {
+      auto& sum = spending_[{s.spent_at, s.to}];
+      sum = static_cast<std::uint16_t>(sum + s.spent);
+    }
     if (!is_final(s.outcome)) {
       found->second.attempted = true;
       continue;
@@ -190,10 +194,6 @@ result<std::vector<std::optional<entry>>> memory_engine::settle(
     if (s.outcome == call_outcome::sent && !s.label.empty())
       if (auto c = chats_.find(s.from); c != chats_.end())
         note_message(c->second.record.labels, s);
-    if (s.spent > 0 && s.to.is_group()) {
-      auto& sum = spending_[{s.spent_at, s.to}];
-      sum = static_cast<std::uint16_t>(sum + s.spent);
-    }
     if (s.audience)
       change_audience(*s.audience);
     if (s.joined)

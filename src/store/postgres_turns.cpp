@@ -201,6 +201,8 @@ result<std::vector<std::optional<entry>>> postgres_engine::settle(
     const place at{held.shard.value, as_column(s.id.value)};
     if (!found_.calls.contains(at))
       continue;
+    if (s.spent > 0 && s.to.is_group())
+      changes_.spending[{s.spent_at, s.to}] += s.spent;
     if (is_final(s.outcome))
       out[i] = end_call(s, at);
     else if (auto fresh = changes_.calls.find(at);
@@ -234,8 +236,6 @@ std::optional<entry> postgres_engine::end_call(const settlement& s, place at) {
     changes_.settled.insert(at);
   if (s.outcome == call_outcome::sent && !s.label.empty())
     note_sent(s);
-  if (s.spent > 0 && s.to.is_group())
-    changes_.spending[{s.spent_at, s.to}] += s.spent;
   if (s.audience)
     change_audience(*s.audience);
   if (s.joined)

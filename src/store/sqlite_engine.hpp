@@ -127,6 +127,7 @@ class sqlite_engine final : public engine {
   std::vector<std::string> tags_of(const chat_key& key);
   void put_tags(const chat_key& key, const std::vector<std::string>& tags);
   void note_sent(const settlement& s);
+  void note_spent(const settlement& s);
   std::optional<entry> end_call(const settlement& s);
   result<std::vector<call>> read_calls(shard_id shard, std::int64_t after,
                                        std::int64_t last, std::size_t limit,

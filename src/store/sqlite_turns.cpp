@@ -293,9 +293,11 @@ result<std::vector<std::optional<entry>>> sqlite_engine::settle(
   for (std::size_t i = 0; i < outcomes.size(); ++i) {
     const auto& s = outcomes[i];
     const std::int64_t shard{held.shard.value};
+    const auto id = as_column(s.id.value);
     if (!is_final(s.outcome)) {
-      sql_.mark_call.run(shard, as_column(s.id.value), flag_attempted);
-    } else if (sql_.drop_call.run(shard, as_column(s.id.value)) == 1) {
+      if (sql_.mark_call.run(shard, id, flag_attempted) == 1)
+        note_spent(s);
+    } else if (sql_.drop_call.run(shard, id) == 1) {
       --counts_[outboxed];
       dirty_counts_ = true;
       out[i] = end_call(s);
@@ -318,12 +320,16 @@ void sqlite_engine::note_sent(const settlement& s) {
     sql_.put_labels.run(kt(s.from), s.from.id, encode_labels(*labels));
 }
 
-std::optional<entry> sqlite_engine::end_call(const settlement& s) {
-  if (s.outcome == call_outcome::sent && !s.label.empty())
-    note_sent(s);
+void sqlite_engine::note_spent(const settlement& s) {
   if (s.spent > 0 && s.to.is_group())
     sql_.put_spending.run(to_ms(s.spent_at), kt(s.to), s.to.id,
                           std::int64_t{s.spent});
+}
+
+std::optional<entry> sqlite_engine::end_call(const settlement& s) {
+  if (s.outcome == call_outcome::sent && !s.label.empty())
+    note_sent(s);
+  note_spent(s);
   if (s.audience)
     change_audience(*s.audience);
   if (s.joined)

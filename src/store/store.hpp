@@ -205,7 +205,7 @@ enum class call_outcome : std::uint8_t {
   failed,      ///< Telegram refused it for good
   unknown,     ///< given up without knowing (at_most_once)
   collapsed,   ///< an edit that a later edit of the same message replaced
-  attempting,  ///< not final: marks an at_most_once call before it leaves
+  attempting,  ///< a mark before it leaves; it spends what earlier tries did
 };
 
 struct settlement {

@@ -403,28 +403,6 @@ TEST_CASE("G7: a permit that was long under way is asked for anew") {
   CHECK(f.take<lane::ask>().size() == 1);
 }
 
-TEST_CASE("G7: a group's next call waits until the store knows of the last") {
-  auto o = fixture::plain();
-  o.to = chat_key::chat(-42);
-  o.limit = 20;
-  o.period = 60s;
-  o.settle_each = true;
-  fixture f{o};
-  f.push(f.call(), at(0ms));
-  f.push(f.call(), at(0ms));
-  CHECK(f.sent() == ids{1});
-  f.answer({1}, verdict::sent, at(5ms));
-  auto told = f.take<lane::settle>();
-  REQUIRE(told.size() == 1);
-  CHECK(told[0].tell);
-  CHECK(f.sent().empty());
-  CHECK_FALSE(f.machine.wake());
-  f.machine.tick(at(10s), f.todo);
-  CHECK(f.sent().empty());
-  f.machine.marked({1}, at(11s), f.todo);
-  CHECK(f.sent() == ids{2});
-}
-
 TEST_CASE("replies are free of the global budget if configured so") {
   auto o = fixture::plain();
   o.global = true;

@@ -199,6 +199,42 @@ TEST_CASE("what groups spent is remembered for a minute (G7)", "[contract]") {
   CHECK(later.spent(from_ms(0)).value().empty());
 }
 
+TEST_CASE("a mark remembers what a group was sent before it (G7)",
+          "[contract]") {
+  TROUPE_EACH_STORE();
+  auto a = call_of(key, {1});
+  auto b = call_of(key, {2});
+  a.to = b.to = group;
+  const auto held = commit_calls(s, {a, b});
+  const auto now = fixture.time.wall();
+  auto spend = [&](const call& what, call_outcome how, wall_time at) {
+    auto e = settled(what, how, how == call_outcome::sent ? 1 : 0);
+    e.spent_at = at;
+    e.spent = 1;
+    return e;
+  };
+  // Two attempts at the same call, and its end.
+  for (const auto after : {0, 10, 20})
+    CHECK(s.settle(held, {spend(a,
+                                after < 20 ? call_outcome::attempting
+                                           : call_outcome::sent,
+                                now + milliseconds{after})})
+              .has_value());
+  // It is over: there is nothing to mark.
+  CHECK(s.settle(held,
+                 {spend(a, call_outcome::attempting, now + milliseconds{30})})
+            .has_value());
+  fixture.reopen();
+  auto& later = *fixture;
+  const auto spent = later.spent(now).value();
+  REQUIRE(spent.size() == 3);
+  for (std::size_t i = 0; i < 3; ++i) {
+    CHECK((spent[i].to == group && spent[i].messages == 1));
+    CHECK(spent[i].at == now + milliseconds{10} * int(i));
+  }
+  CHECK(later.outbox(held.shard).value().size() == 1);
+}
+
 TEST_CASE("a refusal can end a member's standing", "[contract]") {
   TROUPE_EACH_STORE();
   const auto a = call_of(key, {1});

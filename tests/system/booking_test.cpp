@@ -1,4 +1,3 @@
-#include <csignal>
 #include <cstdint>
 #include <map>
 #include <set>
@@ -6,7 +5,7 @@
 
 #include "tests/support/catch.hpp"
 #include "tests/support/postgres_server.hpp"
-#include "tests/system/stage.hpp"
+#include "tests/system/second_node.hpp"
 
 using namespace troupe;
 using namespace troupe::system_test;
@@ -14,24 +13,6 @@ using namespace troupe::system_test;
 namespace {
 
 constexpr int slots = 30;
-
-/// Delivers a press as Telegram would. @returns true if it was taken
-bool press_slot(std::uint16_t port, std::int64_t id, std::int64_t chat,
-                int slot) {
-  const std::string who = std::to_string(chat);
-  const std::string body =
-      R"({"update_id":)" + std::to_string(id) +
-      R"(,"callback_query":{"id":"q)" + std::to_string(id) +
-      R"(","from":{"id":)" + who +
-      R"(,"is_bot":false,"first_name":"A"},"message":{"message_id":9,"date":1,)"
-      R"("chat":{"id":)" +
-      who + R"(,"type":"private"}},"chat_instance":"c","data":"book:)" +
-      std::to_string(slot) + R"("}})";
-  return ask(port, "POST", "/webhook", body,
-             {{"Content-Type", "application/json"},
-              {"X-Telegram-Bot-Api-Secret-Token", secret}})
-             .status == 200;
-}
 
 /// By slot, the chats that were told so.
 std::map<std::string, std::set<std::int64_t>> told(const stage& on,
@@ -69,43 +50,14 @@ TEST_CASE(
     for (const int chat : {10'000 + slot, 20'000 + slot})
       on.write(chat, "hello");
 
-  const std::uint16_t second_port = free_port();
-  const std::uint16_t second_stats = free_port();
-  launch what;
-  what.program = built("booking");
-  what.args = {"run"};
-  what.environment = on.settings();
-  what.environment["TROUPE_WEBHOOK_LISTEN"] =
-      "127.0.0.1:" + std::to_string(second_port);
-  what.environment["TROUPE_STATS_LISTEN"] =
-      "127.0.0.1:" + std::to_string(second_stats);
-  what.folder = on.folder().path();
-  what.output = "second";
-  process second{what};
-  const bool up = eventually([&] {
-    return ask(second_stats, "GET", "/readyz", {}, {}, seconds{5}).status ==
-           200;
-  });
-  INFO(second.err());
-  REQUIRE(up);
-
-  // Far from what the simulator numbers.
-  std::int64_t id = 1'000'000;
-  auto deliver = [&](std::uint16_t port, std::int64_t chat, int slot) {
-    ++id;
-    // What a node did not take, Telegram delivers again: to the other.
-    if (!press_slot(port, id, chat, slot))
-      REQUIRE(eventually(
-          [&] { return press_slot(on.bot_port(), id, chat, slot); }));
-  };
+  second_node second{on};
   for (int slot = 1; slot <= slots; ++slot) {
-    deliver(on.bot_port(), 10'000 + slot, slot);
-    deliver(second_port, 20'000 + slot, slot);
+    const auto pressed = "book:" + std::to_string(slot);
+    second.press_first(10'000 + slot, pressed);
+    second.press_second(20'000 + slot, pressed);
     // With presses that it took and may not have turned.
-    if (slot == slots / 2) {
-      second.signal(SIGKILL);
-      REQUIRE(second.wait() == 128 + SIGKILL);
-    }
+    if (slot == slots / 2)
+      second.kill();
   }
   const bool done = eventually([&] { return on.idle(); });
   INFO(on.bot().err());

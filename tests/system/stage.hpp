@@ -53,6 +53,7 @@ class stage {
   process& sim() { return *sim_; }
   const scratch& folder() const { return folder_; }
   environment& settings() { return settings_; }
+  const std::string& bot_name() const { return bot_name_; }
   std::uint16_t bot_port() const { return bot_port_; }
   std::uint16_t stats_port() const { return stats_port_; }
   std::uint16_t sim_port() const { return sim_port_; }

@@ -333,12 +333,24 @@ local function read_settlement()
   return s
 end
 
+-- By call and time: a call may count several times, a repeated run does not.
+local function note_spent(s)
+  if s.spent then
+    local window = 60000
+    call('ZADD', p .. 'g', s.spent_at,
+         s.spent .. ' ' .. s.id .. ' ' .. s.spent_at)
+    call('ZREMRANGEBYSCORE', p .. 'g', '-inf', '(' .. whole(now - window))
+    call('PEXPIRE', p .. 'g', window * 2)
+  end
+end
+
 local function settle_one(s, posted)
   if not s.final then
     -- The first character of a call says whether it was attempted.
     local kept = call('HGET', p .. 'o', s.id)
     if kept then
       call('HSET', p .. 'o', s.id, '1' .. string.sub(kept, 2))
+      note_spent(s)
     end
     return '0'
   end
@@ -352,12 +364,7 @@ local function settle_one(s, posted)
       call('HSET', rec, 'l:' .. s.label, s.id .. ' ' .. s.message)
     end
   end
-  if s.spent then
-    local window = 60000
-    call('ZADD', p .. 'g', s.spent_at, s.spent .. ' ' .. s.id)
-    call('ZREMRANGEBYSCORE', p .. 'g', '-inf', '(' .. whole(now - window))
-    call('PEXPIRE', p .. 'g', window * 2)
-  end
+  note_spent(s)
   for _, x in ipairs(s.sights) do
     see(x[1], x[2], x[3], x[4])
   end
