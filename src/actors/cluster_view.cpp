@@ -235,6 +235,7 @@ node_word read_word(const std::string& details, std::uint16_t shards) {
   out.holds_cut = told_yes(*in, "holds_cut");
   out.encrypted = told_yes(*in, "encrypted");
   out.behind = told_yes(*in, "behind");
+  out.only_looks = told_yes(*in, "only_looks");
   auto counters = in->if_contains("counters");
   if (counters && counters->is_object())
     for (auto& [name, value] : counters->get_object())
@@ -257,7 +258,8 @@ node_facts facts_of(const services& s) {
 result<void> agree(const services& s,
                    const std::vector<store::node_info>& alive) {
   for (auto& n : alive) {
-    if (n.name == s.instance)
+    if (n.name == s.instance ||
+        read_word(n.details, s.store.shards()).only_looks)
       continue;
     auto details = parse_json(n.details);
     auto why =
@@ -269,7 +271,7 @@ result<void> agree(const services& s,
   return {};
 }
 
-store::node_info introduction(services& s) {
+store::node_info introduction(services& s, bool only_looks) {
   // As a time of day, which stays the same however often it is passed on.
   auto now = s.now();
   auto frozen = mono_time{mono_time::duration{s.frozen_until}} - now.mono;
@@ -296,6 +298,8 @@ store::node_info introduction(services& s) {
     o["holds_cut"] = true;
   if (s.behind())
     o["behind"] = true;
+  if (only_looks)
+    o["only_looks"] = true;
   std::lock_guard guard{s.nodes_lock};
   if (!s.drains.empty()) {
     json::array names;

@@ -38,10 +38,11 @@ struct node_word {
   std::int64_t budget_largest = 1;
   std::int64_t frozen_until_ms = 0;  ///< not checked against any clock
   std::vector<held_run> holds;
-  bool holds_cut = false;  ///< there were more than its details had room for
-  bool encrypted = false;  ///< its road wants certificates
-  bool behind = false;     ///< more is accepted for it than it turns
-  json::object counters;   ///< numbers only
+  bool holds_cut = false;   ///< there were more than its details had room for
+  bool encrypted = false;   ///< its road wants certificates
+  bool behind = false;      ///< more is accepted for it than it turns
+  bool only_looks = false;  ///< whether it fits: it may go again at once
+  json::object counters;    ///< numbers only
   std::vector<std::string> drain;  ///< instances that are asked to drain
 };
 
@@ -61,7 +62,7 @@ result<void> agree(const services& shared,
                    const std::vector<store::node_info>& alive);
 
 /// What the node says of itself.
-store::node_info introduction(services& shared);
+store::node_info introduction(services& shared, bool only_looks = false);
 
 /// `cluster` in `/stats`: nodes, the owners of all shards, and what each node
 /// counts. Of this node as it is now, of others as they last said.

@@ -56,15 +56,20 @@ void member_actor::on_alive(nodes_alive& m) {
   }
   std::vector<std::string> names;
   std::vector<node_word> words;
+  std::vector<store::node_info> nodes;
   for (auto& n : *m.answer) {
+    auto word = read_word(n.details, shared_->store.shards());
+    if (word.only_looks)
+      continue;
     names.push_back(n.name);
-    words.push_back(read_word(n.details, shared_->store.shards()));
+    words.push_back(std::move(word));
+    nodes.push_back(std::move(n));
   }
   const bool changed = names != known_;
   known_ = std::move(names);
   if (shared_->road)
-    caf::anon_send(shared_->road, peers_alive{*m.answer});
-  keep(std::move(*m.answer));
+    caf::anon_send(shared_->road, peers_alive{nodes});
+  keep(std::move(nodes));
   if (shared_->global)
     tell_wants(words);
   push_back(words);

@@ -95,7 +95,7 @@ struct node::impl {
   result<void> start();
   result<void> start_alone();
   result<void> join();
-  result<std::vector<store::node_info>> meet(milliseconds ttl);
+  result<std::vector<store::node_info>> meet(milliseconds ttl, bool only_looks);
   result<void> open_road();
   void spawn_all();
   void stop_actors();
@@ -142,15 +142,15 @@ result<void> node::impl::start_alone() {
 
 result<void> node::impl::join() {
   auto& s = *shared;
-  // Seen for a moment only, so that nobody hands a shard over to one that goes
-  // again at once.
-  if (auto met = meet(just_looking); !met)
+  // Said, so that nobody hands a shard over to one that goes again at once; and
+  // for a moment only, since an older node does not heed it.
+  if (auto met = meet(just_looking, true); !met)
     return met.error();
   if (with_road)
     if (auto opened = open_road(); !opened)
       return opened;
   // Another may have come meanwhile.
-  auto alive = meet(s.how.cluster.ttl);
+  auto alive = meet(s.how.cluster.ttl, false);
   if (!alive)
     return alive.error();
   s.how.before_work();
@@ -161,10 +161,11 @@ result<void> node::impl::join() {
 }
 
 /// Says that we are there, hears who else is, and leaves if we don't fit.
-result<std::vector<store::node_info>> node::impl::meet(milliseconds ttl) {
+result<std::vector<store::node_info>> node::impl::meet(milliseconds ttl,
+                                                       bool only_looks) {
   auto& s = *shared;
   auto alive = wait_for<std::vector<store::node_info>>([&](auto done) {
-    s.store.heartbeat(introduction(s), ttl, std::move(done));
+    s.store.heartbeat(introduction(s, only_looks), ttl, std::move(done));
   });
   if (!alive)
     return alive;

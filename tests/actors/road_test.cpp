@@ -57,17 +57,23 @@ std::int64_t chat_of(rig& node) {
       return id;
 }
 
+/// A node that the store lists, and that is nowhere.
+void list(store::backend& in, const std::string& name,
+          const std::string& address, const std::string& details) {
+  std::promise<bool> done;
+  in.heartbeat({name, address, details}, 600s,
+               [&](auto answer) { done.set_value(answer.has_value()); });
+  REQUIRE(done.get_future().get());
+}
+
 /// A node that the store lists, although it lives on another one: what the
 /// heartbeats would have refused is left to the road to refuse.
 void list(store::backend& in, rig& stranger) {
   const auto page = stranger.stats();
   auto& cluster = page.at("cluster");
-  std::promise<bool> done;
-  in.heartbeat({std::string{cluster.at("name").as_string()},
-                std::string{cluster.at("address").as_string()},
-                R"({"protocol":1,"bot":"1","shards":32})"},
-               600s, [&](auto answer) { done.set_value(answer.has_value()); });
-  REQUIRE(done.get_future().get());
+  list(in, std::string{cluster.at("name").as_string()},
+       std::string{cluster.at("address").as_string()},
+       R"({"protocol":1,"bot":"1","shards":32})");
 }
 
 std::unique_ptr<store::backend> plain(const std::string& name,
@@ -298,6 +304,22 @@ TEST_CASE("a node that differs from those alive does not start, and says why") {
   // Nothing was handed over to it.
   CHECK(a.stats().at("cluster").at("nodes").as_array().size() == 1);
   CHECK(owned_by(a) == epochs);
+}
+
+TEST_CASE("a node that only looks whether it fits has no place yet") {
+  telegram_double telegram;
+  rig a{lasting("a"), some_bot(), way_to("looks"), telegram.url()};
+  REQUIRE(settled({&a}));
+  auto way = way_to("looks");
+  const std::string details = R"({"protocol":1,"bot":"1","shards":32)";
+  list(*way, "looks-1", "", details + R"(,"only_looks":true})");
+  list(*way, "stays-1", "", details + "}");
+  const auto nodes = [&] {
+    return a.stats().at("cluster").at("nodes").as_array().size();
+  };
+  // Who sees the second sees the first, too.
+  REQUIRE(eventually([&] { return nodes() > 1; }));
+  CHECK(nodes() == 2);
 }
 
 TEST_CASE("all addresses need one that others can dial") {
