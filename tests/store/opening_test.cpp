@@ -164,7 +164,7 @@ TEST_CASE("a store from before named leases were kept gets them") {
   const auto path = dir.file("store.db");
   make_store(path);
   run_sql(path, "DROP TABLE names;");
-  sync_store s{std::move(*open_at(path))};
+  sync_store s{open_at(path).value()};
   const auto took = s.acquire("key", "me", milliseconds{60'000});
   REQUIRE(took.has_value());
   CHECK(took->has_value());
