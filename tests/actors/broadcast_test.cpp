@@ -222,6 +222,9 @@ TEST_CASE("an outage in its middle pauses a campaign, and a person resumes") {
   const auto page = page_of(r);
   CHECK(page.contains("why"));
   CHECK(count(page, "released") < members);
+  // Counted after the record says so.
+  CHECK(
+      eventually([&] { return r.metric("troupe_campaign_pauses_total") > 0; }));
   CHECK(r.metric("troupe_campaign_pauses_total") == 1);
   CHECK(eventually([&] { return r.metric("troupe_campaign_running") == 0; }));
   away = false;
