@@ -155,7 +155,6 @@ class lane {
       return;
     how_.limit = limit;
     how_.settle_each = how_.to.is_group() && limit != 0;
-    unsaved_ = 0;
     window_.configure(limit, now);
     window_at_.reset();
   }

@@ -162,7 +162,7 @@ result<std::vector<spending>> read_spent(reading in) {
   std::vector<spending> out;
   reading all{in.list()};
   while (all.more()) {
-    // "<group> <messages> <call> <when>", then when.
+    // "<group> <messages> <call> ...", then when.
     const auto what = all.text();
     const auto at = all.number();
     const auto gap = what.find(' ');

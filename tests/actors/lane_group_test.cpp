@@ -190,6 +190,19 @@ TEST_CASE("G7: an attempt without an answer is stored before the next") {
   CHECK(f.sent() == ids{1});
 }
 
+TEST_CASE("G7: a limit configured anew forgets nothing that is to be stored") {
+  fixture f{of_a_group(20)};
+  f.push(f.call(), at(0ms));
+  CHECK(f.sent() == ids{1});
+  f.fail({1}, true, at(2s));
+  f.machine.configure(30, at(3s).mono);
+  f.machine.tick(at(10s), f.todo);
+  const auto mark = stored(f);
+  REQUIRE(mark);
+  CHECK(mark->spent == 1);
+  CHECK(f.sent().empty());
+}
+
 TEST_CASE("G7: a mark does not make a stopped lane begin a repeat") {
   fixture f{of_a_group(20)};
   const auto c = f.call();

@@ -333,12 +333,14 @@ local function read_settlement()
   return s
 end
 
--- By call and time: a call may count several times, a repeated run does not.
+-- By call, time and whether it is a mark: a call may count several times, a
+-- repeated run does not.
 local function note_spent(s)
   if s.spent then
     local window = 60000
     call('ZADD', p .. 'g', s.spent_at,
-         s.spent .. ' ' .. s.id .. ' ' .. s.spent_at)
+         s.spent .. ' ' .. s.id .. ' ' .. s.spent_at ..
+         (s.final and '' or ' mark'))
     call('ZREMRANGEBYSCORE', p .. 'g', '-inf', '(' .. whole(now - window))
     call('PEXPIRE', p .. 'g', window * 2)
   end
